@@ -1,0 +1,16 @@
+//! The wire types shared by Vedette's elements, worker and control plane.
+//!
+//! Everything that crosses a process boundary as JSON is defined here once: what was seen
+//! ([`FaceEvent`]), who is known ([`GallerySnapshot`]) and what a worker reports and is told
+//! ([`Heartbeat`], [`HeartbeatReply`]). The crate depends on serde and knows neither GStreamer nor HTTP,
+//! so either side can be built without the other.
+
+mod event;
+mod gallery;
+mod worker;
+
+pub use event::{BoundingBox, EventKind, FaceEvent, FrameSize, Gender, PersonMatch};
+pub use gallery::{GalleryError, GalleryPerson, GallerySnapshot, decode_vector, encode_vector};
+pub use worker::{
+    CameraAssignment, CameraReport, CameraState, CameraStats, Heartbeat, HeartbeatReply, PipelineSettings,
+};

@@ -1,0 +1,143 @@
+//! What a worker reports once a second, and what it is told in return.
+
+use serde::{Deserialize, Serialize};
+
+/// State of one camera's pipeline, as users see it too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CameraState {
+    /// Not running; for recorded material also: played to its end.
+    #[default]
+    Stopped,
+    /// Being set up; no frame yet.
+    Starting,
+    /// Frames arrive.
+    Running,
+    /// The source is gone and is being tried again.
+    Reconnecting,
+    /// Given up; `last_error` says why and what to do.
+    Error,
+}
+
+impl CameraState {
+    /// The name used on the wire and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Reconnecting => "reconnecting",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Figures of one camera over the last second or so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CameraStats {
+    /// Frames analysed per second.
+    pub fps: f32,
+    /// Time the last frame took from the decoder to the end of the pipeline.
+    pub latency_ms: f32,
+    /// Frames dropped since the pipeline started.
+    pub dropped: u64,
+    /// Faces in the last frame.
+    pub faces: u32,
+    /// Frame width in pixels; 0 until known.
+    pub width: u32,
+    /// Frame height in pixels; 0 until known.
+    pub height: u32,
+}
+
+/// One camera, as its worker sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CameraReport {
+    /// The camera.
+    pub camera_id: String,
+    /// The run this report is about, from [`CameraAssignment::run`].
+    pub run: u64,
+    /// State of the pipeline. `Stopped` here means that recorded material reached its end.
+    pub state: CameraState,
+    /// Figures.
+    pub stats: CameraStats,
+    /// What went wrong last, and what to do about it. Never holds credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// Sent by a worker once a second to `POST /api/workers/{id}/heartbeat`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Host name, for people.
+    pub host: String,
+    /// The worker's version.
+    pub version: String,
+    /// Process id on its host.
+    pub pid: u32,
+    /// Every camera the worker holds.
+    pub cameras: Vec<CameraReport>,
+}
+
+/// How the elements of a camera's pipeline are set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PipelineSettings {
+    /// Model pack.
+    pub pack: String,
+    /// Detect on every n-th frame, 1 = every frame.
+    pub inference_interval: u32,
+    /// Detector threshold 0…1; `None` = the pack's.
+    pub detection_threshold: Option<f32>,
+    /// Least cosine similarity to name someone; `None` = the pack's.
+    pub recognition_threshold: Option<f32>,
+    /// Seconds during which the same person at the same camera is not reported again; 0 = off.
+    pub dedup_window_s: u32,
+    /// Whether events carry a picture of the face.
+    pub snapshots: bool,
+    /// Whether age and gender are estimated.
+    pub attributes: bool,
+}
+
+/// One camera a worker is to run.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct CameraAssignment {
+    /// The camera.
+    pub camera_id: String,
+    /// Grows with every start: another number means start afresh.
+    pub run: u64,
+    /// Source URL with credentials, or a webcam's number.
+    pub url: String,
+    /// Recorded material only: play again and again at its own speed, as a live camera.
+    #[serde(default, rename = "loop")]
+    pub looped: bool,
+    /// Settings of the elements.
+    pub settings: PipelineSettings,
+}
+
+impl std::fmt::Debug for CameraAssignment {
+    /// Leaves the URL out: it may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CameraAssignment")
+            .field("camera_id", &self.camera_id)
+            .field("run", &self.run)
+            .field("looped", &self.looped)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The control plane's answer to a [`Heartbeat`]: everything this worker is to run, and nothing else.
+///
+/// ```
+/// let reply: vedette_events::HeartbeatReply = serde_json::from_str(r#"{"cameras":[{
+///   "camera_id":"cam_01","run":3,"url":"rtsp://10.0.0.7/stream1","loop":false,
+///   "settings":{"pack":"opencv","inference_interval":2,"detection_threshold":null,
+///     "recognition_threshold":null,"dedup_window_s":30,"snapshots":true,"attributes":false}}]}"#)?;
+/// assert_eq!(reply.cameras[0].run, 3);
+/// assert!(!format!("{reply:?}").contains("10.0.0.7"), "URLs may hold passwords");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeartbeatReply {
+    /// Cameras to run; pipelines of others are stopped.
+    pub cameras: Vec<CameraAssignment>,
+}
