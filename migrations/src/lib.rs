@@ -1,1 +1,35 @@
-//! Skeleton.
+//! Database migrations of Vedette, the same for SQLite and PostgreSQL.
+//!
+//! Tables are named by strings and no entity is imported: a migration stays what it was when entities move on.
+//! Expand first, contract in a later release, so that the previous version keeps running meanwhile.
+
+pub use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+mod m20260101_000001_create_users;
+mod m20260101_000002_create_revoked_tokens;
+mod m20260101_000003_create_persons;
+mod m20260101_000004_create_face_templates;
+mod m20260101_000005_create_cameras;
+mod m20260101_000006_create_detections;
+mod m20260101_000007_create_sessions;
+mod m20260101_000008_create_workers;
+
+/// All migrations, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[sea_orm_migration::async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20260101_000001_create_users::Migration),
+            Box::new(m20260101_000002_create_revoked_tokens::Migration),
+            Box::new(m20260101_000003_create_persons::Migration),
+            Box::new(m20260101_000004_create_face_templates::Migration),
+            Box::new(m20260101_000005_create_cameras::Migration),
+            Box::new(m20260101_000006_create_detections::Migration),
+            Box::new(m20260101_000007_create_sessions::Migration),
+            Box::new(m20260101_000008_create_workers::Migration),
+        ]
+    }
+}
