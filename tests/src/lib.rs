@@ -1,1 +1,14 @@
-//! Skeleton.
+//! What the end-to-end tests, the demo and the benchmark share.
+//!
+//! A clip with known truth is made from the photos in `tests/media` ([`clip`], [`truth`]), a real server is
+//! started on a data folder of its own ([`server`]) and driven over its REST API ([`api`]) the way any other program
+//! would: nothing here reaches into the product's crates but for the wire types.
+
+pub mod api;
+pub mod checkout;
+pub mod clip;
+mod encode;
+pub mod portrait;
+pub mod processes;
+pub mod server;
+pub mod truth;

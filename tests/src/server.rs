@@ -1,0 +1,215 @@
+//! A real `vedette serve` on a data folder and a configuration of its own.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+
+use crate::{
+    api::{Api, wait_for},
+    checkout, processes,
+};
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const TOLD_OF_LOG_LINES: usize = 12;
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Folder for everything: `config/`, `data/`, `vedette.log`.
+    pub folder: PathBuf,
+    /// Port to listen on.
+    pub port: u16,
+    /// Text of `config.dev.yaml`, which overrides the configuration Vedette ships with.
+    pub overrides: String,
+    /// Environment on top of this process's.
+    pub env: Vec<(String, String)>,
+    /// Whether the server leaves this process's group, so that Ctrl-C at the terminal does not reach it.
+    pub own_group: bool,
+}
+
+impl Plan {
+    /// A server on any free port, for a test.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn for_test(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            port: free_port()?,
+            overrides: "detection:\n  deduplication_window: 0\n".into(),
+            env: Vec::new(),
+            own_group: true,
+        })
+    }
+
+    /// Where the server keeps what it writes.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Where the server's output goes.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.join("vedette.log")
+    }
+
+    /// Starts the process and does not wait for it to be ready.
+    ///
+    /// # Errors
+    /// When it is not built or the folder cannot be written.
+    pub fn spawn(&self) -> Result<Child> {
+        let config = self.folder.join("config");
+        fs::create_dir_all(&config).with_context(|| format!("cannot make {}", config.display()))?;
+        let shipped = checkout::config_dir().join("config.yaml");
+        fs::copy(&shipped, config.join("config.yaml"))
+            .with_context(|| format!("cannot copy {}", shipped.display()))?;
+        fs::write(config.join("config.dev.yaml"), &self.overrides)?;
+
+        let log = File::create(self.log_path()).context("cannot write the server's log")?;
+        let mut command = Command::new(checkout::built("vedette")?);
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(&config)
+            .args(["--host", "127.0.0.1", "--port", &self.port.to_string()])
+            .current_dir(&self.folder)
+            .env("VEDETTE_DATA_DIR", self.data_dir())
+            .env("CONFIG_ENV", "development")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        if self.own_group {
+            command.process_group(0);
+        }
+        command.spawn().context("cannot start `vedette serve`")
+    }
+
+    /// Starts the server and waits until it is healthy.
+    ///
+    /// # Errors
+    /// When it ends or is not healthy in time; the message holds the end of its log.
+    pub fn start(self) -> Result<Server> {
+        let mut server = Server { child: self.spawn()?, plan: self, has_ended: None };
+        server.wait_until_healthy()?;
+        Ok(server)
+    }
+}
+
+/// A running server; dropped, it is stopped.
+#[derive(Debug)]
+pub struct Server {
+    plan: Plan,
+    child: Child,
+    has_ended: Option<ExitStatus>,
+}
+
+impl Server {
+    /// What it was started with.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A client that is not logged in.
+    pub fn api(&self) -> Api {
+        Api::new(self.plan.port)
+    }
+
+    /// Processes of its local worker: one, or none for the moment it takes to start anew.
+    pub fn workers(&self) -> Vec<u32> {
+        processes::children(self.pid(), "vedette-worker")
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
+        if self.has_ended.is_none() {
+            self.has_ended = self.child.try_wait().context("cannot ask after the server")?;
+        }
+        Ok(self.has_ended)
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
+        log_tail(&self.plan.log_path())
+    }
+
+    fn wait_until_healthy(&mut self) -> Result<()> {
+        let api = self.api();
+        wait_for("the server's health", START_TIMEOUT, || {
+            if let Some(status) = self.exit_status()? {
+                bail!("`vedette serve` ended ({status}):\n{}", self.log_tail());
+            }
+            Ok(api.get("/api/health").is_ok_and(|answer| answer.status == 200).then_some(()))
+        })
+        .with_context(|| {
+            format!("the server does not come up; its log is {}", self.plan.log_path().display())
+        })
+    }
+
+    /// Asks it to stop and waits until it has; kills it when it does not.
+    ///
+    /// # Errors
+    /// When it had to be killed or ended with an error.
+    pub fn stop(&mut self) -> Result<()> {
+        if self.exit_status()?.is_none() {
+            processes::signal(self.pid(), Signal::SIGTERM);
+        }
+        let ended = wait_for("the server to stop", STOP_TIMEOUT, || self.exit_status());
+        if ended.is_err() {
+            self.kill();
+        }
+        let status = ended?;
+        // A Ctrl-C that reached the server before it could listen for it ends it just as well.
+        if !status.success() && status.signal() != Some(Signal::SIGINT as i32) {
+            bail!("`vedette serve` ended ({status}):\n{}", self.log_tail());
+        }
+        Ok(())
+    }
+
+    /// Ends it without any warning, as a power cut would.
+    pub fn kill(&mut self) {
+        processes::signal(self.pid(), Signal::SIGKILL);
+        if let Ok(status) = self.child.wait() {
+            self.has_ended = Some(status);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A failing test has its own message; this one's would only hide it.
+        let _ = self.stop();
+    }
+}
+
+/// The last lines of a log file.
+pub fn log_tail(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TOLD_OF_LOG_LINES)..].join("\n")
+}
+
+/// A port nobody listens on.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no port is free")?;
+    Ok(listener.local_addr()?.port())
+}
