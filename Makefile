@@ -1,0 +1,46 @@
+# One word for each thing one does with Vedette; `make help` lists them.
+
+PORT ?= 8000
+DATA ?= data/demo
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+
+.DEFAULT_GOAL := help
+.PHONY: help run build models system-packages rust test bench fmt lint clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## the demo: server, dashboard, one enrolled person, one camera; PORT=8000 DATA=data/demo
+	@exec $(RELEASE)/demo --port $(PORT) --data-dir $(DATA)
+
+build: system-packages rust ## vedette, vedette-worker and libgstvedette.so in target/release, with the models they need
+	cargo build --release --workspace
+	@$(RELEASE)/vedette models fetch opencv
+
+models: system-packages rust ## ONNX Runtime and the default models in models/files, hash-checked
+	cargo build --release -p vedette
+	@$(RELEASE)/vedette models fetch opencv
+
+system-packages: ## what Vedette needs of Debian; installs what is missing
+	@sh .ci/system-packages
+
+rust:
+	@sh .ci/check-rust
+
+test: system-packages rust ## everything that decides whether a change is accepted
+	@TARGET=$(TARGET) sh .ci/test
+
+bench: build ## the whole pipeline against the Python app's loop, in one run
+	@$(RELEASE)/bench
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: system-packages rust ## formatting and clippy, no warning allowed
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+clean: ## remove what was built; models and data stay
+	cargo clean
