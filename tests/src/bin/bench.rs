@@ -1,0 +1,185 @@
+//! `make bench`: the whole pipeline against the loop of the Python app Vedette replaces, on one clip, in one run.
+//!
+//! The Python side and its clip are not part of the checkout: without them the elements alone are measured, on a
+//! clip made here.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use vedette_tests::{
+    checkout,
+    clip::Clip,
+    measure::{self, Run},
+    terminal::{build_gallery, find_photo, lay_out_people, recognise, sightings},
+    truth::Truth,
+};
+
+const PYTHON_PACKAGES: [&str; 4] = ["insightface", "onnxruntime", "opencv-python-headless", "onnx"];
+
+fn main() -> ExitCode {
+    match bench() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A clip, its truth, and where the photos of its people lie.
+struct Material {
+    video: PathBuf,
+    truth: Truth,
+    photo_dirs: Vec<PathBuf>,
+}
+
+fn bench() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let shared = checkout::shared_dir();
+    let material = match &shared {
+        Some(shared) => shared_material(shared)?,
+        None => own_material(folder.path())?,
+    };
+    let truth = &material.truth;
+    println!(
+        "{}: {} frames, {} × {}, {} people enrolled, {} appearances; every second frame is analysed",
+        material.video.file_name().unwrap_or_default().display(),
+        truth.frames,
+        truth.width,
+        truth.height,
+        truth.enroll.len(),
+        truth.appearances.len()
+    );
+
+    let python_fps = match shared.as_deref().map(|shared| python_loop(shared, &material, folder.path())) {
+        Some(Ok(fps)) => Some(fps),
+        Some(Err(error)) => {
+            println!("python   skipped: {error:#}");
+            None
+        }
+        None => {
+            println!("python   skipped: VEDETTE_SHARED names no folder with the Python app's loop");
+            None
+        }
+    };
+    let vedette_fps = elements(&material, folder.path())?;
+    if let Some(python_fps) = python_fps {
+        println!("ratio    {:.2} × the Python app's video frames per second", vedette_fps / python_fps);
+    }
+    Ok(())
+}
+
+fn shared_material(shared: &Path) -> Result<Material> {
+    let stem = shared.join("data/clips/crowd_dev");
+    Ok(Material {
+        video: stem.with_extension("mp4").canonicalize()?,
+        truth: Truth::read(&stem.with_extension("json"))?,
+        photo_dirs: vec![shared.join("data/faces/people"), shared.join("data/faces/groups")],
+    })
+}
+
+fn own_material(folder: &Path) -> Result<Material> {
+    let (video, truth) = Clip::demo().make(&folder.join("clip"))?;
+    Ok(Material { video, truth, photo_dirs: vec![checkout::media_dir()] })
+}
+
+/// The elements, from the file to the last event: start, loading of models and decoding included.
+fn elements(material: &Material, folder: &Path) -> Result<f64> {
+    let people = folder.join("people");
+    lay_out_people(&material.truth, &material.photo_dirs, &people)?;
+    let gallery = build_gallery(&people, &folder.join("people.gallery"))?;
+    let (run, events) = recognise(&material.video, &gallery, folder)?;
+    let score = material.truth.score(&sightings(&events));
+    let fps = f64::from(material.truth.frames) / run.wall.as_secs_f64();
+    report("vedette", fps, run.cpu, run.peak_memory_kib / 1024, &score.to_string());
+    score.mistakes.iter().for_each(|mistake| println!("         {mistake}"));
+    Ok(fps)
+}
+
+fn report(who: &str, fps: f64, cpu: Duration, memory_mib: u64, names: &str) {
+    let cpu_s = cpu.as_secs_f64();
+    println!("{who:<8} {fps:6.1} video fps, {cpu_s:5.1} CPU s, {memory_mib:4} MB at most, {names}");
+}
+
+/// The Python app's loop, by its own account, which leaves start and loading of models out.
+fn python_loop(shared: &Path, material: &Material, folder: &Path) -> Result<f64> {
+    let script = shared.join("tools/python_app_loop.py");
+    let detector = shared.join("data/models/scrfd_500m_kps.onnx");
+    for file in [&script, &detector] {
+        ensure!(file.is_file(), "{} is not there", file.display());
+    }
+    let python = python_environment()?;
+    let embedder = folder.join("sface.onnx");
+    let mend = Command::new(&python).arg(shared.join("tools/mend_sface.py")).arg(&embedder).output()?;
+    ensure!(mend.status.success(), "SFace cannot be had: {}", String::from_utf8_lossy(&mend.stderr).trim());
+
+    // The loop looks in one folder.
+    let photos = folder.join("photos");
+    fs::create_dir(&photos)?;
+    for photo in material.truth.enroll.values().flatten() {
+        fs::copy(find_photo(&material.photo_dirs, photo)?, photos.join(photo))?;
+    }
+    let mut command = Command::new(&python);
+    command.arg(&script).arg(material.video.with_extension("")).arg(&photos).arg(&detector).arg(&embedder);
+    let run = measure::run(command.args(["--skip", "2"]))?.succeeded("the Python app's loop")?;
+    let figures = PythonFigures::parse(&run)?;
+    report("python", figures.fps, figures.cpu, run.peak_memory_kib / 1024, &figures.names);
+    Ok(figures.fps)
+}
+
+/// `30.7 video fps, 43.0 CPU s, 400 MB, 900 faces embedded; named rightly 6/6, strangers named 0/8`
+struct PythonFigures {
+    fps: f64,
+    cpu: Duration,
+    names: String,
+}
+
+impl PythonFigures {
+    fn parse(run: &Run) -> Result<Self> {
+        let line = run.stdout.lines().last().unwrap_or_default();
+        let number_before = |unit: &str| {
+            let before = line.split(unit).next().filter(|before| before.len() < line.len())?;
+            before.trim().rsplit(' ').next()?.parse::<f64>().ok()
+        };
+        let figures = || {
+            let cpu = Duration::try_from_secs_f64(number_before("CPU s")?).ok()?;
+            let names = line.split("; ").nth(1)?.to_owned();
+            Some(Self { fps: number_before("video fps")?, cpu, names })
+        };
+        figures().with_context(|| format!("no figures in `{line}`"))
+    }
+}
+
+/// The interpreter of an environment with what the loop needs, made on the first run.
+fn python_environment() -> Result<PathBuf> {
+    let environment = checkout::root().join("data/bench/python");
+    let python = environment.join("bin/python");
+    let imports = "import cv2, insightface, onnx, onnxruntime";
+    let is_complete = |python: &Path| {
+        let check = Command::new(python).args(["-c", imports]).stderr(Stdio::null()).status();
+        check.is_ok_and(|status| status.success())
+    };
+    if is_complete(&python) {
+        return Ok(python);
+    }
+    println!("python   installing {} into {} …", PYTHON_PACKAGES.join(", "), environment.display());
+    let make = Command::new("python3").args(["-m", "venv"]).arg(&environment).output()?;
+    if !make.status.success() {
+        bail!("`python3 -m venv` fails; on Debian it needs the package python3-venv");
+    }
+    let install = Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(PYTHON_PACKAGES)
+        .output()?;
+    ensure!(
+        install.status.success() && is_complete(&python),
+        "pip cannot install them: {}",
+        String::from_utf8_lossy(&install.stderr).trim()
+    );
+    Ok(python)
+}
