@@ -49,7 +49,13 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    let outcome = stop_signal().and_then(|stop| match run(&options, &stop) {
+        // Ctrl-C reaches the server too: whatever failed for its being gone is no failure.
+        Err(_) if stop.try_recv().is_ok() => Ok(()),
+        outcome => outcome,
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error:#}");
@@ -58,8 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<()> {
-    let stop = stop_signal()?;
+fn run(options: &Options, stop: &Receiver<()>) -> Result<()> {
     if TcpListener::bind(("127.0.0.1", options.port)).is_err() {
         bail!(
             "port {} is taken by another program; choose another one, as in `make run PORT={}`",
@@ -81,20 +86,8 @@ fn run(options: &Options) -> Result<()> {
         own_group: false,
     };
     let mut server = plan.start()?;
-    let shown = show(&mut server, &folder, &video, &truth.enroll, options.once, &stop);
-    let was_asked_to_stop = matches!(shown, Ok(End::Asked));
-    let stopped = server.stop();
-    if was_asked_to_stop {
-        say("stopped");
-    }
-    shown?;
-    stopped
-}
-
-/// Why the show is over.
-enum End {
-    Asked,
-    SawSomeone,
+    show(&mut server, &folder, &video, &truth.enroll, options.once, stop)?;
+    server.stop()
 }
 
 /// Sets the scene over the REST API and tells who is seen until it is time to stop.
@@ -105,7 +98,7 @@ fn show(
     people: &BTreeMap<String, Vec<String>>,
     once: bool,
     stop: &Receiver<()>,
-) -> Result<End> {
+) -> Result<()> {
     let mut api = server.api();
     let password = log_in(&mut api, &folder.join("login"))?;
     for (name, photos) in people {
@@ -216,19 +209,18 @@ fn watch(
     started: DateTime<Utc>,
     once: bool,
     stop: &Receiver<()>,
-) -> Result<End> {
+) -> Result<()> {
     let mut from = started.to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut teller = Teller::default();
     loop {
         match stop.recv_timeout(POLL_PAUSE) {
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(End::Asked),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                say("stopping …");
+                return Ok(());
+            }
         }
         if let Some(status) = server.exit_status()? {
-            // Ctrl-C reaches the server as well, perhaps before it reaches this program.
-            if stop.recv_timeout(POLL_PAUSE).is_ok() {
-                return Ok(End::Asked);
-            }
             bail!("`vedette serve` ended ({status}):\n{}", server.log_tail());
         }
         // A request may fail while the server stops; whether it did is seen in the next round.
@@ -236,7 +228,7 @@ fn watch(
         for detection in teller.news(&detections) {
             say(&line(detection));
             if once && !detection["person_id"].is_null() {
-                return Ok(End::SawSomeone);
+                return Ok(());
             }
         }
         if let Some(last) = detections.last().and_then(|detection| detection["timestamp"].as_str()) {
