@@ -1,0 +1,214 @@
+//! Finding faces: the detector scales a frame into its input, runs its network, and maps what the decoders
+//! ([`yunet`], [`scrfd`]) read back to frame pixels.
+
+mod letterbox;
+pub mod nms;
+mod outputs;
+mod scrfd;
+mod yunet;
+
+use letterbox::Letterbox;
+use ort::session::Session;
+use ort::value::TensorRef;
+
+use crate::error::ModelError;
+use crate::files::ModelSource;
+use crate::geometry::{Landmarks, Rect};
+use crate::image::{ImageView, ScaleScratch, TensorLayout, fill_tensor};
+use crate::pack::{DetectorArchitecture, Role};
+use crate::session::{Device, SessionOptions, SessionPool};
+
+/// Distances between the cells of the three grids both networks predict on.
+const STRIDES: [u32; 3] = [8, 16, 32];
+/// The longest side of the input when nobody says otherwise.
+pub const DEFAULT_INPUT_SIZE: u32 = 640;
+/// Thresholds for models named by their path, of which no pack knows better ones.
+const DEFAULT_THRESHOLD: f32 = 0.5;
+const DEFAULT_NMS_THRESHOLD: f32 = 0.4;
+
+/// A face in a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct DetectedFace {
+    /// Its box in frame pixels; it may reach beyond the frame's edges.
+    pub rect: Rect,
+    /// Its five points in frame pixels.
+    pub landmarks: Landmarks,
+    /// How sure the detector is, 0 to 1.
+    pub score: f32,
+}
+
+/// What to look for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DetectorOptions {
+    /// The least score; nothing takes the pack's.
+    pub threshold: Option<f32>,
+    /// The overlap (IoU) above which two boxes are one face; nothing takes the pack's.
+    pub nms_threshold: Option<f32>,
+    /// The longest side of the picture the network sees, in pixels (small pictures are at most doubled). A
+    /// model with a fixed input ignores it.
+    pub input_size: u32,
+    /// Faces whose box has a side shorter than this, in frame pixels, are left out.
+    pub min_face_size: u32,
+    /// No more faces than this, the largest; 0 gives all.
+    pub max_faces: usize,
+}
+
+impl Default for DetectorOptions {
+    fn default() -> Self {
+        Self {
+            threshold: None,
+            nms_threshold: None,
+            input_size: DEFAULT_INPUT_SIZE,
+            min_face_size: 0,
+            max_faces: 0,
+        }
+    }
+}
+
+/// Buffers that are kept from one frame to the next, one of them for each stream.
+#[derive(Debug, Default)]
+pub struct DetectScratch {
+    scale: ScaleScratch,
+    tensor: Vec<f32>,
+}
+
+/// A detector's weights, shared by all streams of a process.
+#[derive(Debug)]
+pub struct Detector {
+    sessions: SessionPool,
+    model_name: String,
+    architecture: DetectorArchitecture,
+    fixed_input: Option<(u32, u32)>,
+    threshold: f32,
+    nms_threshold: f32,
+}
+
+impl Detector {
+    /// Reads a detector and opens a session on it.
+    pub fn open(source: &ModelSource, device: Device) -> Result<Self, ModelError> {
+        let model = source.load(Role::Detector)?;
+        let described = model.pack.as_ref().and_then(|pack| pack.detector.as_ref());
+        let options = SessionOptions { device, label: model.name.clone(), ..SessionOptions::default() };
+        let described_architecture = described.map(|detector| detector.architecture);
+        let threshold = described.map_or(DEFAULT_THRESHOLD, |detector| detector.threshold);
+        let nms_threshold = described.map_or(DEFAULT_NMS_THRESHOLD, |detector| detector.nms_threshold);
+        let sessions = SessionPool::open(model.bytes, options)?;
+        let (architecture, fixed_input) =
+            sessions.run(|session| outputs::inspect(session, &model.name, described_architecture))?;
+        Ok(Self { sessions, model_name: model.name, architecture, fixed_input, threshold, nms_threshold })
+    }
+
+    /// The model's name, as events and metadata carry it.
+    pub fn model_name(&self) -> &str {
+        &self.model_name
+    }
+
+    /// The score from which something is a face, unless the options say otherwise.
+    pub fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
+    /// What the model runs on.
+    pub fn device(&self) -> Device {
+        self.sessions.device()
+    }
+
+    /// The faces of a picture, surest first.
+    pub fn detect(
+        &self,
+        view: &ImageView,
+        options: &DetectorOptions,
+        scratch: &mut DetectScratch,
+    ) -> Result<Vec<DetectedFace>, ModelError> {
+        let letterbox = self.letterbox((view.width(), view.height()), options.input_size);
+        let DetectScratch { scale, tensor } = scratch;
+        fill_tensor(view, letterbox.content, letterbox.input, self.layout(), scale, tensor);
+        let mut candidates =
+            Candidates::new(letterbox, options.threshold.unwrap_or(self.threshold), options.min_face_size);
+        self.sessions.run(|session| self.infer(session, tensor, letterbox.input, &mut candidates))?;
+        let mut faces = candidates.faces;
+        nms::suppress(&mut faces, options.nms_threshold.unwrap_or(self.nms_threshold));
+        keep_largest(&mut faces, options.max_faces);
+        Ok(faces)
+    }
+
+    fn letterbox(&self, frame: (u32, u32), input_size: u32) -> Letterbox {
+        match (self.fixed_input, self.architecture) {
+            (Some(input), _) => Letterbox::fixed(frame, input),
+            (None, DetectorArchitecture::Scrfd) => Letterbox::flexible_one_scale(frame, input_size),
+            (None, DetectorArchitecture::Yunet) => Letterbox::flexible(frame, input_size),
+        }
+    }
+
+    fn layout(&self) -> TensorLayout {
+        match self.architecture {
+            DetectorArchitecture::Yunet => yunet::LAYOUT,
+            DetectorArchitecture::Scrfd => scrfd::LAYOUT,
+        }
+    }
+
+    fn infer(
+        &self,
+        session: &mut Session,
+        tensor: &[f32],
+        input: (u32, u32),
+        candidates: &mut Candidates,
+    ) -> Result<(), ModelError> {
+        let shape = [1, 3, i64::from(input.1), i64::from(input.0)];
+        let tensor = TensorRef::from_array_view((shape, tensor))?;
+        let outputs = session.run(ort::inputs![tensor])?;
+        match self.architecture {
+            DetectorArchitecture::Yunet => {
+                yunet::decode(&outputs::yunet(&outputs, &self.model_name)?, input.0, candidates);
+            }
+            DetectorArchitecture::Scrfd => {
+                scrfd::decode(&outputs::scrfd(&outputs, &self.model_name)?, input.0, candidates);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Collects faces in frame pixels while the decoders walk through their grids.
+struct Candidates {
+    letterbox: Letterbox,
+    threshold: f32,
+    min_face_size: f32,
+    faces: Vec<DetectedFace>,
+}
+
+impl Candidates {
+    fn new(letterbox: Letterbox, threshold: f32, min_face_size: u32) -> Self {
+        Self { letterbox, threshold, min_face_size: min_face_size as f32, faces: Vec::new() }
+    }
+
+    fn wants(&self, score: f32) -> bool {
+        score >= self.threshold
+    }
+
+    /// Adds a face in input pixels, unless it is too small or the network made numbers that are none.
+    fn add(&mut self, rect: Rect, landmarks: Landmarks, score: f32) {
+        let rect = self.letterbox.rect_in_frame(rect);
+        let landmarks = self.letterbox.landmarks_in_frame(landmarks);
+        let is_box = !rect.is_empty() && rect.right().is_finite() && rect.bottom().is_finite();
+        let has_points = landmarks.iter().all(|point| point.x.is_finite() && point.y.is_finite());
+        if is_box && has_points && rect.width.min(rect.height) >= self.min_face_size {
+            self.faces.push(DetectedFace { rect, landmarks, score: score.min(1.0) });
+        }
+    }
+}
+
+/// Keeps the largest faces (0 keeps all) in the order they have.
+fn keep_largest(faces: &mut Vec<DetectedFace>, count: usize) {
+    if count == 0 || faces.len() <= count {
+        return;
+    }
+    let mut areas: Vec<f32> = faces.iter().map(|face| face.rect.area()).collect();
+    areas.sort_by(|a, b| b.total_cmp(a));
+    let least = areas[count - 1];
+    faces.retain(|face| face.rect.area() >= least);
+    faces.truncate(count);
+}
+
+#[cfg(test)]
+mod tests;
