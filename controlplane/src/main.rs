@@ -1,2 +1,7 @@
-//! Skeleton.
-fn main() {}
+//! The `vedette` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vedette::cli::main()
+}

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
@@ -21,12 +24,30 @@ const STABLE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Time a worker gets to flush its events after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
+/// Longest line taken from the worker's output; a longer one is logged in pieces.
+const MAX_LINE_BYTES: u64 = 8 * 1024;
+/// Variables of ours that a process which reads untrusted video has no business to know.
+const OUR_SECRETS: [&str; 5] = ["JWT_SECRET", "DB_PASSWORD", "REDIS_PASSWORD", "ADMIN_PASSWORD", "API_KEY"];
+
+/// How the worker of this host is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocalWorkerStatus {
+    /// Not wanted here: `workers.local` is false.
+    Off,
+    /// The binary is not there.
+    Missing,
+    /// The process is there.
+    Running,
+    /// It died and is about to be started again.
+    Restarting,
+}
 
 /// What the local worker is started with.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LocalWorker {
-    /// The worker's binary.
-    pub binary: PathBuf,
+    /// The worker's binary, if the environment names one.
+    pub binary: Option<PathBuf>,
     /// The worker's id, under which it reports.
     pub id: String,
     /// Where the control plane listens, e.g. `http://127.0.0.1:8000`.
@@ -37,10 +58,10 @@ pub struct LocalWorker {
     pub data_dir: PathBuf,
 }
 
-/// Where the worker's binary is: `VEDETTE_WORKER`, else beside our own binary, else on the `PATH`.
-pub fn find_worker() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("VEDETTE_WORKER") {
-        return Some(PathBuf::from(path)).filter(|path| path.is_file());
+/// Where the worker's binary is: `named`, else beside our own binary, else on the `PATH`.
+fn find_worker(named: Option<&Path>) -> Option<PathBuf> {
+    if let Some(path) = named {
+        return path.is_file().then(|| path.to_path_buf());
     }
     let own_folder = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
     let search_path = std::env::var_os("PATH").unwrap_or_default();
@@ -52,32 +73,38 @@ pub fn find_worker() -> Option<PathBuf> {
 }
 
 /// Runs the worker until `shutdown` turns true, then ends it and returns.
-pub async fn supervise(worker: LocalWorker, mut shutdown: watch::Receiver<bool>) {
+pub async fn supervise(
+    worker: LocalWorker,
+    status: watch::Sender<LocalWorkerStatus>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let mut deaths_in_a_row = 0;
     while !*shutdown.borrow_and_update() {
         let started = Instant::now();
-        match spawn(&worker) {
-            Ok(mut child) => {
-                tracing::info!(pid = child.id(), "local worker started");
-                forward_output(&mut child);
-                tokio::select! {
-                    status = child.wait() => match status {
-                        Ok(status) => tracing::warn!(%status, "local worker ended, restarting it"),
-                        Err(error) => tracing::error!(%error, "local worker cannot be waited for"),
-                    },
-                    _ = shutdown.wait_for(|stop| *stop) => return end(child).await,
-                }
+        if let Some(mut child) = start(&worker, &status) {
+            forward_output(&mut child);
+            let ended = tokio::select! {
+                ended = child.wait() => Some(ended),
+                () = stopped(&mut shutdown) => None,
+            };
+            match ended {
+                Some(Ok(exit_status)) => tracing::warn!(%exit_status, "local worker ended, restarting it"),
+                Some(Err(error)) => tracing::error!(%error, "local worker cannot be waited for"),
+                None => return end(child).await,
             }
-            Err(error) => {
-                tracing::error!(%error, binary = %worker.binary.display(), "local worker cannot be started");
-            }
+            status.send_replace(LocalWorkerStatus::Restarting);
         }
         deaths_in_a_row = if started.elapsed() >= STABLE { 0 } else { deaths_in_a_row + 1 };
         tokio::select! {
             () = tokio::time::sleep(pause_before_restart(deaths_in_a_row)) => {}
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = stopped(&mut shutdown) => return,
         }
     }
+}
+
+/// Completes when `shutdown` turns true or nobody is left to turn it.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 /// None after the first death, so that cameras are back within seconds; then doubling from a quarter of a second.
@@ -88,14 +115,49 @@ fn pause_before_restart(deaths_in_a_row: u32) -> Duration {
     }
 }
 
-fn spawn(worker: &LocalWorker) -> std::io::Result<Child> {
-    Command::new(&worker.binary)
+/// The process, if it could be started. What keeps it from starting is logged once, not at every try.
+fn start(worker: &LocalWorker, status: &watch::Sender<LocalWorkerStatus>) -> Option<Child> {
+    let is_news = *status.borrow() != LocalWorkerStatus::Missing;
+    let Some(binary) = find_worker(worker.binary.as_deref()) else {
+        if is_news {
+            tracing::warn!(
+                "cameras cannot run on this host: {WORKER_BINARY} is neither beside this program nor on the PATH; \
+                 install it, name it in VEDETTE_WORKER, or set workers.local: false"
+            );
+        }
+        status.send_replace(LocalWorkerStatus::Missing);
+        return None;
+    };
+    match spawn(worker, &binary) {
+        Ok(child) => {
+            tracing::info!(pid = child.id(), "local worker started");
+            status.send_replace(LocalWorkerStatus::Running);
+            Some(child)
+        }
+        Err(error) => {
+            if is_news {
+                tracing::error!(%error, binary = %binary.display(), "local worker cannot be started");
+            }
+            status.send_replace(LocalWorkerStatus::Missing);
+            None
+        }
+    }
+}
+
+fn spawn(worker: &LocalWorker, binary: &Path) -> std::io::Result<Child> {
+    let mut command = Command::new(binary);
+    for name in OUR_SECRETS {
+        command.env_remove(name);
+    }
+    command
         .args(["--url", &worker.url, "--id", &worker.id, "--exit-with-stdin", "--data-dir"])
         .arg(&worker.data_dir)
         .env("VEDETTE_WORKER_TOKEN", worker.token.expose_secret())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal is ours to pass on, after requests have ended.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
 }
@@ -110,15 +172,32 @@ fn forward_output(child: &mut Child) {
     }
 }
 
+/// Reads to the very end whatever comes: a worker whose pipe is full would stand still.
 async fn forward_lines(output: impl AsyncRead + Unpin) {
-    let mut lines = BufReader::new(output).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        tracing::info!(target: "vedette::worker", "{line}");
+    let mut reader = BufReader::new(output);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await {
+            Ok(0) => return,
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&line);
+                tracing::info!(target: "vedette::worker", "{}", text.trim_end());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the worker's output cannot be read any more");
+                return;
+            }
+        }
     }
 }
 
-/// Closing its standard input asks the worker to leave; after a grace period it is killed.
+/// Asks the worker to leave, by signal and by closing its standard input; after a grace period it is killed.
 async fn end(mut child: Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    if let Some(Err(error)) = pid.map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM)) {
+        tracing::warn!(%error, "local worker cannot be asked to end");
+    }
     drop(child.stdin.take());
     if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
         tracing::warn!("local worker did not end in time, killing it");
@@ -130,12 +209,85 @@ async fn end(mut child: Child) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn the_first_restart_is_immediate_and_later_ones_wait_longer_up_to_a_limit() {
         let pauses_ms: Vec<u128> = (0..8).map(|n| pause_before_restart(n).as_millis()).collect();
         assert_eq!(pauses_ms, [0, 0, 250, 500, 1000, 2000, 4000, 5000]);
         assert_eq!(pause_before_restart(u32::MAX), LONGEST_PAUSE);
+    }
+
+    /// A worker that is a shell script, supervised; `None` for one that is not there.
+    struct Supervised {
+        folder: tempfile::TempDir,
+        status: watch::Receiver<LocalWorkerStatus>,
+        shutdown: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Supervised {
+        fn start(script: Option<&str>) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let binary = folder.path().join("worker.sh");
+            if let Some(script) = script {
+                std::fs::write(&binary, format!("#!/bin/sh\n{script}\n")).unwrap();
+                std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            let worker = LocalWorker {
+                binary: Some(binary),
+                id: "local".to_owned(),
+                url: "http://127.0.0.1:1".to_owned(),
+                token: "a token of this test".into(),
+                data_dir: folder.path().to_path_buf(),
+            };
+            let (status_sender, status) = watch::channel(LocalWorkerStatus::Restarting);
+            let (shutdown, stop) = watch::channel(false);
+            let task = tokio::spawn(supervise(worker, status_sender, stop));
+            Self { folder, status, shutdown, task }
+        }
+
+        async fn wait_for_status(&mut self, wanted: LocalWorkerStatus) {
+            self.status.wait_for(|status| *status == wanted).await.unwrap();
+        }
+
+        async fn stop(self) {
+            self.shutdown.send(true).unwrap();
+            self.task.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_worker_is_started_again() {
+        let mut supervised = Supervised::start(Some("echo $$ >> \"$(dirname \"$0\")/pids\"; exit 1"));
+        for _ in 0..2 {
+            supervised.wait_for_status(LocalWorkerStatus::Running).await;
+            supervised.wait_for_status(LocalWorkerStatus::Restarting).await;
+        }
+        let pids = std::fs::read_to_string(supervised.folder.path().join("pids")).unwrap();
+        assert!(pids.lines().count() >= 2, "{pids}");
+        supervised.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_gets_its_token_but_none_of_our_secrets_and_ends_with_us() {
+        let script = "test \"$VEDETTE_WORKER_TOKEN\" = 'a token of this test' && test -z \"$JWT_SECRET\" && \
+                      : > \"$(dirname \"$0\")/good\"; read line";
+        let mut supervised = Supervised::start(Some(script));
+        supervised.wait_for_status(LocalWorkerStatus::Running).await;
+        let good = supervised.folder.path().join("good");
+        while !good.exists() {
+            tokio::task::yield_now().await;
+        }
+        supervised.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_missing_worker_is_said_to_be_missing() {
+        let mut supervised = Supervised::start(None);
+        supervised.wait_for_status(LocalWorkerStatus::Missing).await;
+        supervised.stop().await;
     }
 }

@@ -1,0 +1,117 @@
+//! Who is it, and is the password right.
+
+use chrono::Utc;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _,
+    QueryFilter as _,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::model::LoginAnswer;
+use super::token::TokenSigner;
+use super::{CurrentUser, password};
+use crate::entity::{revoked_tokens, users};
+use crate::error::ApiError;
+use crate::users as user_accounts;
+
+/// The same words whether the name or the password is wrong: names are not to be found out.
+const WRONG_LOGIN: &str = "the user name or the password is wrong";
+const BAD_TOKEN: &str = "the access token is missing, expired or void; sign in";
+
+/// Checks a name and password and gives out a token.
+pub(super) async fn login(
+    db: &DatabaseConnection,
+    tokens: &TokenSigner,
+    username: &str,
+    password: String,
+) -> Result<LoginAnswer, ApiError> {
+    let user = user_accounts::find_by_username(db, username).await?;
+    let hash = user.as_ref().map(|user| user.password_hash.clone());
+    let is_right = password::verify(password, hash).await?;
+    let Some(user) = user.filter(|user| is_right && user.is_active) else {
+        return Err(ApiError::authentication(WRONG_LOGIN));
+    };
+    let answer = LoginAnswer {
+        access_token: tokens.sign(user.id, user.token_version)?,
+        token_type: "bearer",
+        expires_in: tokens.lifetime().as_secs(),
+        must_change_password: user.must_change_password,
+    };
+    let mut change: users::ActiveModel = user.into();
+    change.last_login = Set(Some(Utc::now()));
+    change.update(db).await?;
+    Ok(answer)
+}
+
+/// The user behind a token.
+///
+/// # Errors
+/// When the token is not ours, has expired or was revoked, or its user is gone.
+pub async fn authenticate(
+    db: &DatabaseConnection,
+    tokens: &TokenSigner,
+    token: Option<&str>,
+) -> Result<CurrentUser, ApiError> {
+    let refused = || ApiError::authentication(BAD_TOKEN);
+    let claims = token.and_then(|token| tokens.verify(token)).ok_or_else(refused)?;
+    let user = users::Entity::find_by_id(claims.sub).one(db).await?.ok_or_else(refused)?;
+    let is_revoked = revoked_tokens::Entity::find_by_id(claims.jti).one(db).await?.is_some();
+    if !user.is_active || is_revoked || user.token_version != claims.ver {
+        return Err(refused());
+    }
+    Ok(CurrentUser {
+        id: user.id,
+        role: user.role.parse().map_err(|error: String| ApiError::internal(error))?,
+        username: user.username,
+        must_change_password: user.must_change_password,
+        token_id: claims.jti,
+        token_expires_at: claims.expires_at(),
+    })
+}
+
+/// Makes the token of this request void.
+pub(super) async fn logout(db: &DatabaseConnection, user: &CurrentUser) -> Result<(), ApiError> {
+    let expired = revoked_tokens::Column::ExpiresAt.lt(Utc::now());
+    revoked_tokens::Entity::delete_many().filter(expired).exec(db).await?;
+    let revoked =
+        revoked_tokens::ActiveModel { jti: Set(user.token_id), expires_at: Set(user.token_expires_at) };
+    let is_there_already = OnConflict::column(revoked_tokens::Column::Jti).do_nothing().to_owned();
+    revoked_tokens::Entity::insert(revoked).on_conflict(is_there_already).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Sets a new password, after which all tokens given out before are void.
+pub(super) async fn change_password(
+    db: &DatabaseConnection,
+    user: &CurrentUser,
+    old_password: String,
+    new_password: String,
+) -> Result<(), ApiError> {
+    let present = users::Entity::find_by_id(user.id).one(db).await?;
+    let present = present.ok_or_else(|| ApiError::not_found("user", user.id))?;
+    if !password::verify(old_password.clone(), Some(present.password_hash.clone())).await? {
+        return Err(ApiError::validation("old_password", "is not the present password"));
+    }
+    password::validate("new_password", &new_password)?;
+    if new_password == old_password {
+        return Err(ApiError::validation("new_password", "must differ from the present one"));
+    }
+    user_accounts::set_password(db, present.id, new_password, false).await
+}
+
+/// Whether `shown` is `secret`, in a time that tells nothing about it.
+fn is_same_secret(shown: &str, secret: &SecretString) -> bool {
+    Sha256::digest(shown) == Sha256::digest(secret.expose_secret())
+}
+
+/// Whether `shown` is the token of the workers.
+pub fn is_worker(shown: Option<&str>, worker_token: &SecretString) -> bool {
+    shown.is_some_and(|shown| is_same_secret(shown, worker_token))
+}
+
+/// Whether `shown` is the API key of the environment.
+pub fn has_api_key(shown: Option<&str>, api_key: Option<&SecretString>) -> bool {
+    shown.zip(api_key).is_some_and(|(shown, key)| is_same_secret(shown, key))
+}

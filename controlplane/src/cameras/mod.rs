@@ -1,0 +1,81 @@
+//! Cameras: what there is, what is to run, and how each is doing.
+
+mod handler;
+mod model;
+mod service;
+mod source_url;
+
+use warp::Filter as _;
+
+pub use model::{CameraId, CameraView, Resolution};
+pub use service::{apply_configured, assignments, mark_ended};
+pub use source_url::SourceUrl;
+
+use crate::auth::Role;
+use crate::filters::{self, Route, respond};
+use crate::state::State;
+
+/// `/cameras…`.
+pub fn routes(state: &State) -> Route {
+    let cameras = warp::path("cameras");
+    let list = cameras
+        .and(warp::path::end())
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .and(filters::page())
+        .then(handler::list)
+        .map(respond)
+        .boxed();
+    let create = cameras
+        .and(warp::path::end())
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Operator))
+        .and(filters::json_body())
+        .then(handler::create)
+        .map(respond)
+        .boxed();
+    let get = cameras
+        .and(warp::path!(String))
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .then(handler::get)
+        .map(respond)
+        .boxed();
+    let update = cameras
+        .and(warp::path!(String))
+        .and(warp::put())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Operator))
+        .and(filters::json_body())
+        .then(handler::update)
+        .map(respond)
+        .boxed();
+    let delete = cameras
+        .and(warp::path!(String))
+        .and(warp::delete())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Operator))
+        .then(handler::delete)
+        .map(respond)
+        .boxed();
+    let start = cameras
+        .and(warp::path!(String / "start"))
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Operator))
+        .then(handler::start)
+        .map(respond)
+        .boxed();
+    let stop = cameras
+        .and(warp::path!(String / "stop"))
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Operator))
+        .then(handler::stop)
+        .map(respond)
+        .boxed();
+    filters::any_of([list, create, get, update, delete, start, stop])
+}

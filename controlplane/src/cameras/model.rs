@@ -1,0 +1,286 @@
+//! A camera as clients send and see one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use vedette_events::CameraState;
+
+use super::SourceUrl;
+use crate::entity::cameras;
+use crate::error::{ApiError, FieldError};
+use crate::workers::LiveStatus;
+
+const MAX_NAME_CHARS: usize = 120;
+const MAX_FPS: u32 = 240;
+
+/// The operator's own short name of a camera.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct CameraId(String);
+
+impl CameraId {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CameraId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for CameraId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const MAX_CHARS: usize = 64;
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if (1..=MAX_CHARS).contains(&text.len()) && text.bytes().all(is_good) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!("must be 1 to {MAX_CHARS} letters, digits, `_` or `-`"))
+    }
+}
+
+impl<'de> Deserialize<'de> for CameraId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A picture size written as `1280x720`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution(String);
+
+impl Resolution {
+    /// The size as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Resolution {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const SIDES: std::ops::RangeInclusive<u32> = 16..=7680;
+        let text = text.trim().to_ascii_lowercase();
+        let sides = text
+            .split_once('x')
+            .and_then(|(width, height)| Some((width.parse::<u32>().ok()?, height.parse::<u32>().ok()?)));
+        match sides {
+            Some((width, height)) if SIDES.contains(&width) && SIDES.contains(&height) => {
+                Ok(Self(format!("{width}x{height}")))
+            }
+            _ => Err("must be written as 1280x720, with sides from 16 to 7680".to_owned()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Resolution {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A URL as JSON, where a webcam's number may be a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum UrlField {
+    Number(u32),
+    Text(String),
+}
+
+impl UrlField {
+    fn parse(self) -> Result<SourceUrl, String> {
+        match self {
+            Self::Number(number) => number.to_string().parse(),
+            Self::Text(text) => text.parse(),
+        }
+    }
+}
+
+/// `POST /cameras`, unchecked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateRequest {
+    id: String,
+    url: UrlField,
+    name: Option<String>,
+    enabled: Option<bool>,
+    resolution: Option<String>,
+    fps: Option<u32>,
+    #[serde(rename = "loop")]
+    looped: Option<bool>,
+}
+
+/// `PUT /cameras/{id}`, unchecked: what is not sent stays, `null` clears.
+#[derive(Deserialize)]
+pub(super) struct UpdateRequest {
+    url: Option<UrlField>,
+    name: Option<String>,
+    enabled: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    resolution: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    fps: Option<Option<u32>>,
+    #[serde(rename = "loop")]
+    looped: Option<bool>,
+}
+
+/// Tells `null` from a field that was not sent.
+fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// A camera to be made.
+#[derive(Clone, Debug)]
+pub(super) struct NewCamera {
+    pub(super) id: CameraId,
+    pub(super) url: SourceUrl,
+    pub(super) name: String,
+    pub(super) enabled: bool,
+    pub(super) resolution: Option<Resolution>,
+    pub(super) fps: Option<u32>,
+    pub(super) looped: bool,
+}
+
+/// What of a camera is to change.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CameraChange {
+    pub(super) url: Option<SourceUrl>,
+    pub(super) name: Option<String>,
+    pub(super) enabled: Option<bool>,
+    pub(super) resolution: Option<Option<Resolution>>,
+    pub(super) fps: Option<Option<u32>>,
+    pub(super) looped: Option<bool>,
+}
+
+/// Collects what is wrong with the fields of a request.
+#[derive(Default)]
+struct Checks(Vec<FieldError>);
+
+impl Checks {
+    fn take<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|message| self.0.push(FieldError::new(field, message))).ok()
+    }
+
+    fn failed(self) -> ApiError {
+        ApiError::validations(self.0)
+    }
+}
+
+impl TryFrom<CreateRequest> for NewCamera {
+    type Error = ApiError;
+
+    fn try_from(request: CreateRequest) -> Result<Self, ApiError> {
+        let mut checks = Checks::default();
+        let id = checks.take("id", request.id.parse::<CameraId>());
+        let url = checks.take("url", request.url.parse());
+        let name = checks.take("name", check_name(request.name.unwrap_or(request.id)));
+        let resolution = request.resolution.and_then(|text| checks.take("resolution", text.parse()));
+        let fps = request.fps.and_then(|fps| checks.take("fps", check_fps(fps)));
+        match (id, url, name) {
+            (Some(id), Some(url), Some(name)) if checks.0.is_empty() => Ok(Self {
+                id,
+                url,
+                name,
+                enabled: request.enabled.unwrap_or(true),
+                resolution,
+                fps,
+                looped: request.looped.unwrap_or(false),
+            }),
+            _ => Err(checks.failed()),
+        }
+    }
+}
+
+impl TryFrom<UpdateRequest> for CameraChange {
+    type Error = ApiError;
+
+    fn try_from(request: UpdateRequest) -> Result<Self, ApiError> {
+        let mut checks = Checks::default();
+        let resolution =
+            request.resolution.map(|text| text.and_then(|text| checks.take("resolution", text.parse())));
+        let change = Self {
+            url: request.url.and_then(|url| checks.take("url", url.parse())),
+            name: request.name.and_then(|name| checks.take("name", check_name(name))),
+            enabled: request.enabled,
+            resolution,
+            fps: request.fps.map(|fps| fps.and_then(|fps| checks.take("fps", check_fps(fps)))),
+            looped: request.looped,
+        };
+        if checks.0.is_empty() { Ok(change) } else { Err(checks.failed()) }
+    }
+}
+
+fn check_name(name: String) -> Result<String, String> {
+    let name = name.trim();
+    if (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.contains(char::is_control) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("must have 1 to {MAX_NAME_CHARS} characters"))
+}
+
+fn check_fps(fps: u32) -> Result<u32, String> {
+    if (1..=MAX_FPS).contains(&fps) { Ok(fps) } else { Err(format!("must be from 1 to {MAX_FPS}")) }
+}
+
+/// A camera as the API answers it.
+#[derive(Clone, Debug, Serialize)]
+pub struct CameraView {
+    id: String,
+    name: String,
+    /// Without credentials.
+    url: String,
+    enabled: bool,
+    resolution: Option<String>,
+    fps: Option<i32>,
+    #[serde(rename = "loop")]
+    looped: bool,
+    status: CameraState,
+    stats: StatsView,
+    last_error: Option<String>,
+    worker: Option<String>,
+}
+
+/// Figures of the last second or so.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct StatsView {
+    fps: f32,
+    latency_ms: f32,
+    dropped: u64,
+    faces: u32,
+}
+
+impl CameraView {
+    /// A camera and how it is doing.
+    pub(super) fn new(camera: cameras::Model, url: &SourceUrl, live: LiveStatus) -> Self {
+        let stats = live.stats;
+        let seen_size = (stats.width > 0).then(|| format!("{}x{}", stats.width, stats.height));
+        Self {
+            id: camera.id,
+            name: camera.name,
+            url: url.redacted(),
+            enabled: camera.enabled,
+            resolution: seen_size.or(camera.resolution),
+            fps: camera.fps,
+            looped: camera.looped,
+            status: live.state,
+            stats: StatsView {
+                fps: stats.fps,
+                latency_ms: stats.latency_ms,
+                dropped: stats.dropped,
+                faces: stats.faces,
+            },
+            last_error: live.last_error.or(camera.last_error),
+            worker: live.worker,
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Making, changing, starting and stopping cameras.
+//!
+//! What the operator wants (`should_run`) is in the database and outlives the server; how a camera is doing is
+//! what its worker reported last, in memory. Every start, and every change of what a running camera plays, makes
+//! a new `run`, so that a report about an earlier one is never mistaken for news.
+
+use chrono::Utc;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _,
+    ExprTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, SqlErr,
+};
+use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
+
+use super::SourceUrl;
+use super::model::{CameraChange, CameraView, NewCamera};
+use crate::config::CameraSource;
+use crate::entity::cameras::{ActiveModel, Column, Entity, Model};
+use crate::error::ApiError;
+use crate::filters::{Page, PageRequest};
+use crate::workers::WorkerRegistry;
+
+/// One page of all cameras, by id.
+pub(super) async fn list(
+    db: &DatabaseConnection,
+    workers: &WorkerRegistry,
+    page: PageRequest,
+) -> Result<Page<CameraView>, ApiError> {
+    let paginator = Entity::find().order_by_asc(Column::Id).paginate(db, page.page_size());
+    let total = paginator.num_items().await?;
+    let cameras = paginator.fetch_page(page.index()).await?;
+    let items = cameras.into_iter().map(|camera| view(workers, camera)).collect::<Result<_, _>>()?;
+    Ok(page.with(items, total))
+}
+
+/// One camera.
+pub(super) async fn get(
+    db: &DatabaseConnection,
+    workers: &WorkerRegistry,
+    id: &str,
+) -> Result<CameraView, ApiError> {
+    view(workers, find(db, id).await?)
+}
+
+/// Makes a camera, stopped.
+pub(super) async fn create(
+    db: &DatabaseConnection,
+    workers: &WorkerRegistry,
+    new: NewCamera,
+) -> Result<CameraView, ApiError> {
+    let taken = ApiError::duplicate(format!("the camera id `{}` is taken", new.id));
+    match new_row(new).insert(db).await {
+        Ok(camera) => view(workers, camera),
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Err(taken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn new_row(new: NewCamera) -> ActiveModel {
+    let now = Utc::now();
+    ActiveModel {
+        id: Set(new.id.to_string()),
+        name: Set(new.name),
+        stored_url: Set(new.url.expose().to_owned()),
+        enabled: Set(new.enabled),
+        looped: Set(new.looped),
+        resolution: Set(new.resolution.map(|resolution| resolution.as_str().to_owned())),
+        fps: Set(new.fps.and_then(|fps| fps.try_into().ok())),
+        should_run: Set(false),
+        run: Set(0),
+        last_error: Set(None),
+        created_at: Set(now),
+        updated_at: Set(now),
+    }
+}
+
+/// Changes a camera. One that runs is stopped if it is disabled, and begun afresh if it is to play something else.
+pub(super) async fn update(
+    db: &DatabaseConnection,
+    workers: &WorkerRegistry,
+    id: &str,
+    change: CameraChange,
+) -> Result<CameraView, ApiError> {
+    let present = find(db, id).await?;
+    let url = change.url.map(|url| Ok::<_, ApiError>(url.with_hidden_parts_of(&source_url(&present)?)));
+    let url = url.transpose()?;
+    let mut row = present.clone().into_active_model();
+    if let Some(url) = url {
+        row.stored_url = Set(url.expose().to_owned());
+    }
+    if let Some(name) = change.name {
+        row.name = Set(name);
+    }
+    if let Some(enabled) = change.enabled {
+        row.enabled = Set(enabled);
+        row.should_run = Set(present.should_run && enabled);
+    }
+    if let Some(resolution) = change.resolution {
+        row.resolution = Set(resolution.map(|resolution| resolution.as_str().to_owned()));
+    }
+    if let Some(fps) = change.fps {
+        row.fps = Set(fps.and_then(|fps| fps.try_into().ok()));
+    }
+    if let Some(looped) = change.looped {
+        row.looped = Set(looped);
+    }
+    if plays_something_else(&row, &present) {
+        row.run = Set(present.run + 1);
+        row.last_error = Set(None);
+    }
+    row.updated_at = Set(Utc::now());
+    view(workers, row.update(db).await?)
+}
+
+fn plays_something_else(row: &ActiveModel, present: &Model) -> bool {
+    row.stored_url.as_ref() != &present.stored_url
+        || row.looped.as_ref() != &present.looped
+        || row.resolution.as_ref() != &present.resolution
+        || row.fps.as_ref() != &present.fps
+}
+
+/// Removes a camera; what it saw stays.
+pub(super) async fn delete(db: &DatabaseConnection, id: &str) -> Result<(), ApiError> {
+    let result = Entity::delete_by_id(id).exec(db).await?;
+    if result.rows_affected == 0 {
+        return Err(ApiError::not_found("camera", id));
+    }
+    Ok(())
+}
+
+/// Has a camera run. One that runs already goes on; one that was given up is tried again.
+pub(super) async fn start(
+    db: &DatabaseConnection,
+    workers: &WorkerRegistry,
+    id: &str,
+) -> Result<CameraView, ApiError> {
+    let camera = find(db, id).await?;
+    if !camera.enabled {
+        let message = format!("camera `{id}` is disabled: enable it first");
+        return Err(ApiError::validation("enabled", message));
+    }
+    let is_given_up = workers.status(&camera).state == CameraState::Error;
+    if !camera.should_run || is_given_up {
+        // The condition keeps two requests at the same moment from starting it twice.
+        Entity::update_many()
+            .col_expr(Column::ShouldRun, true.into())
+            .col_expr(Column::Run, Expr::col(Column::Run).add(1))
+            .col_expr(Column::LastError, Option::<String>::None.into())
+            .col_expr(Column::UpdatedAt, Utc::now().into())
+            .filter(Column::Id.eq(id))
+            .filter(Column::Run.eq(camera.run))
+            .exec(db)
+            .await?;
+    }
+    get(db, workers, id).await
+}
+
+/// Has a camera stop.
+pub(super) async fn stop(
+    db: &DatabaseConnection,
+    workers: &WorkerRegistry,
+    id: &str,
+) -> Result<CameraView, ApiError> {
+    find(db, id).await?;
+    Entity::update_many()
+        .col_expr(Column::ShouldRun, false.into())
+        .col_expr(Column::UpdatedAt, Utc::now().into())
+        .filter(Column::Id.eq(id))
+        .filter(Column::ShouldRun.eq(true))
+        .exec(db)
+        .await?;
+    get(db, workers, id).await
+}
+
+/// Stops a camera whose recorded material ended in this run.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mark_ended(
+    db: &DatabaseConnection,
+    id: &str,
+    run: i64,
+    last_error: Option<&str>,
+) -> Result<(), ApiError> {
+    Entity::update_many()
+        .col_expr(Column::ShouldRun, false.into())
+        .col_expr(Column::LastError, last_error.map(str::to_owned).into())
+        .col_expr(Column::UpdatedAt, Utc::now().into())
+        .filter(Column::Id.eq(id))
+        .filter(Column::Run.eq(run))
+        .filter(Column::ShouldRun.eq(true))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Every camera that is to run, as a worker is told.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn assignments(
+    db: &DatabaseConnection,
+    settings: &PipelineSettings,
+) -> Result<Vec<CameraAssignment>, ApiError> {
+    let wanted = Entity::find().filter(Column::ShouldRun.eq(true)).filter(Column::Enabled.eq(true));
+    let cameras = wanted.order_by_asc(Column::Id).all(db).await?;
+    let assignment = |camera: Model| {
+        Ok(CameraAssignment {
+            url: source_url(&camera)?.expose().to_owned(),
+            run: camera.run.try_into().unwrap_or_default(),
+            looped: camera.looped,
+            settings: settings.clone(),
+            camera_id: camera.id,
+        })
+    };
+    cameras.into_iter().map(assignment).collect()
+}
+
+/// Makes or updates the cameras of the configuration and starts those that are enabled.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn apply_configured(db: &DatabaseConnection, sources: &[CameraSource]) -> Result<(), ApiError> {
+    for source in sources {
+        let new = NewCamera {
+            id: source.id.clone(),
+            url: source.url.clone(),
+            name: source.name.clone().unwrap_or_else(|| source.id.to_string()),
+            enabled: source.enabled,
+            resolution: source.resolution.clone(),
+            fps: source.fps.map(|fps| fps.get()),
+            looped: source.looped,
+        };
+        let present = Entity::find_by_id(source.id.as_str()).one(db).await?;
+        let mut row = new_row(new);
+        row.should_run = Set(source.enabled);
+        row.run = Set(present.as_ref().map_or(1, |present| present.run + 1));
+        match present {
+            Some(present) => {
+                row.created_at = Set(present.created_at);
+                row.update(db).await?;
+            }
+            None => {
+                row.insert(db).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn find(db: &DatabaseConnection, id: &str) -> Result<Model, ApiError> {
+    Entity::find_by_id(id).one(db).await?.ok_or_else(|| ApiError::not_found("camera", id))
+}
+
+fn view(workers: &WorkerRegistry, camera: Model) -> Result<CameraView, ApiError> {
+    let live = workers.status(&camera);
+    let url = source_url(&camera)?;
+    Ok(CameraView::new(camera, &url, live))
+}
+
+/// The source behind the column, which is the only place that knows how it is kept there.
+fn source_url(camera: &Model) -> Result<SourceUrl, ApiError> {
+    camera.stored_url.parse().map_err(|error: String| {
+        ApiError::internal(format!("the stored source of camera `{}` {error}", camera.id))
+    })
+}

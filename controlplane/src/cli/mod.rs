@@ -1,0 +1,88 @@
+//! The command line.
+
+mod migrate;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Runtime;
+
+use crate::config::{Config, Environment};
+
+/// Vedette: finds, follows, recognises and reports faces in camera streams.
+#[derive(Debug, Parser)]
+#[command(name = "vedette", version, about, after_help = ENVIRONMENT_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const ENVIRONMENT_HELP: &str = "\
+Environment (a file .env in the working directory is read too):
+  VEDETTE_DATA_DIR     everything written: database, photos, snapshots, logs (default: data)
+  CONFIG_ENV           development (default) or production
+  DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD
+                       PostgreSQL instead of SQLite in the data folder
+  JWT_SECRET JWT_ALGORITHM JWT_EXPIRATION_MINUTES
+                       how access tokens are signed and how long they hold
+  ADMIN_PASSWORD       first password of the first user, admin
+  API_KEY              lets programs hand in events and read the gallery (X-API-Key)
+  VEDETTE_WORKER_TOKEN lets workers of other hosts in
+  RUST_LOG             what is logged, in more detail than logging.level";
+
+/// Where the settings are.
+#[derive(Clone, Debug, Args)]
+struct ConfigArguments {
+    /// Folder with config.yaml and its overrides [default: controlplane/config here or in a parent folder,
+    /// config beside this program, /etc/vedette, else built-in settings]
+    #[arg(long, value_name = "DIR", global = true)]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    fn load(&self) -> Result<Config> {
+        let working_dir = std::env::current_dir().context("there is no working directory")?;
+        let environment = Environment::of_process(&working_dir)?;
+        Ok(Config::load(self.config.as_deref(), &environment)?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API and the dashboard, and run cameras
+    Serve(serve::ServeArguments),
+    /// Bring the database's tables up to date, or see how they stand
+    Migrate(migrate::MigrateArguments),
+    /// Make users and set passwords
+    User(user::UserArguments),
+}
+
+/// Runs the command the process was started with; a failure is told on standard error.
+pub fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
+        Command::Migrate(arguments) => runtime()?.block_on(migrate::run(arguments)),
+        Command::User(arguments) => runtime()?.block_on(user::run(arguments)),
+    }
+}
+
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime does not start")
+}

@@ -1,0 +1,309 @@
+//! What the files can hold, section by section; `config/config.yaml` tells users what each key means.
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::{Share, Whole};
+use crate::cameras::{CameraId, Resolution, SourceUrl};
+
+/// The whole of a file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileConfig {
+    /// Where to listen.
+    pub server: ServerConfig,
+    /// Models and registration.
+    pub face_recognition: FaceRecognitionConfig,
+    /// What is reported.
+    pub detection: DetectionConfig,
+    /// Use of the machine.
+    pub performance: PerformanceConfig,
+    /// Who runs cameras.
+    pub workers: WorkersConfig,
+    /// Cameras made at the start.
+    pub cameras: CamerasConfig,
+    /// The log.
+    pub logging: LoggingConfig,
+    /// Who may do what.
+    pub security: SecurityConfig,
+    /// How long data is kept.
+    pub retention: RetentionConfig,
+}
+
+/// `server`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address to listen on.
+    pub host: std::net::IpAddr,
+    /// Port to listen on; 0 = any.
+    pub port: u16,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { host: std::net::Ipv4Addr::LOCALHOST.into(), port: 8000 }
+    }
+}
+
+/// `face_recognition`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaceRecognitionConfig {
+    /// The model pack.
+    pub detection_model: PackName,
+    /// Least cosine similarity to name someone; `None` = the pack's.
+    pub recognition_threshold: Option<Share>,
+    /// Enrolment.
+    pub registration: RegistrationConfig,
+}
+
+/// A model pack one can choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackName {
+    /// YuNet and SFace.
+    #[default]
+    Opencv,
+    /// InsightFace, large.
+    BuffaloL,
+    /// InsightFace, medium.
+    BuffaloM,
+    /// InsightFace, small.
+    BuffaloS,
+}
+
+impl PackName {
+    /// The pack's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opencv => "opencv",
+            Self::BuffaloL => "buffalo_l",
+            Self::BuffaloM => "buffalo_m",
+            Self::BuffaloS => "buffalo_s",
+        }
+    }
+}
+
+/// `face_recognition.registration`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistrationConfig {
+    /// Photos that must be accepted.
+    pub min_samples: Whole<1, 50>,
+    /// Least quality of such a photo.
+    pub quality_threshold: Share,
+}
+
+impl Default for RegistrationConfig {
+    fn default() -> Self {
+        Self { min_samples: Whole::new::<3>(), quality_threshold: Share::HALF }
+    }
+}
+
+/// `detection`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectionConfig {
+    /// Seconds; 0 = off.
+    pub deduplication_window: Whole<0, 86_400>,
+    /// Whether events carry a picture.
+    pub save_snapshots: bool,
+    /// Least detector score; `None` = the pack's.
+    pub confidence_threshold: Option<Share>,
+}
+
+impl Default for DetectionConfig {
+    fn default() -> Self {
+        Self { deduplication_window: Whole::new::<30>(), save_snapshots: true, confidence_threshold: None }
+    }
+}
+
+/// `performance`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PerformanceConfig {
+    /// Whether to infer on a GPU.
+    pub use_gpu: bool,
+    /// Look for faces on every n-th frame.
+    pub frame_skip: Whole<1, 60>,
+    /// Photos analysed at the same time; 0 = one per processor.
+    pub max_workers: Whole<0, 256>,
+}
+
+impl Default for PerformanceConfig {
+    fn default() -> Self {
+        Self { use_gpu: false, frame_skip: Whole::new::<2>(), max_workers: Whole::new::<0>() }
+    }
+}
+
+/// `workers`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkersConfig {
+    /// Whether this host runs cameras.
+    pub local: bool,
+}
+
+impl Default for WorkersConfig {
+    fn default() -> Self {
+        Self { local: true }
+    }
+}
+
+/// `cameras`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CamerasConfig {
+    /// Cameras made or updated at every start.
+    pub sources: Vec<CameraSource>,
+}
+
+/// One of `cameras.sources`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraSource {
+    /// The operator's short name.
+    pub id: CameraId,
+    /// Where frames come from.
+    #[serde(deserialize_with = "url_or_number")]
+    pub url: SourceUrl,
+    /// Name to show; the id if not given.
+    pub name: Option<String>,
+    /// Whether it is started.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Wanted size.
+    pub resolution: Option<Resolution>,
+    /// Wanted frames per second.
+    pub fps: Option<Whole<1, 240>>,
+    /// Recorded material only: again and again at its own speed.
+    #[serde(default, rename = "loop")]
+    pub looped: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A webcam's number is written without quotes.
+fn url_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SourceUrl, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum UrlOrNumber {
+        Number(u32),
+        Url(String),
+    }
+    let text = match UrlOrNumber::deserialize(deserializer)? {
+        UrlOrNumber::Number(number) => number.to_string(),
+        UrlOrNumber::Url(url) => url,
+    };
+    text.parse().map_err(D::Error::custom)
+}
+
+/// `logging`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoggingConfig {
+    /// What is worth a line.
+    pub level: LogLevel,
+    /// When a new file is begun.
+    pub rotation: LogRotation,
+    /// Files kept.
+    pub retention: Whole<1, 1000>,
+}
+
+impl Default for LoggingConfig {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, rotation: LogRotation::Daily, retention: Whole::new::<30>() }
+    }
+}
+
+/// `logging.level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl LogLevel {
+    /// The level's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// `logging.rotation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogRotation {
+    /// No file at all.
+    Never,
+    /// A file an hour.
+    Hourly,
+    /// A file a day.
+    Daily,
+}
+
+/// `security`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecurityConfig {
+    /// Whether anybody may make an account.
+    pub registration: Registration,
+    /// Whether the first password has to be changed.
+    pub force_password_change: bool,
+    /// Requests a minute from one address; 0 = off.
+    pub rate_limit: Whole<0, 1_000_000>,
+    /// Origins of other web pages that may call the API.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for SecurityConfig {
+    fn default() -> Self {
+        Self {
+            registration: Registration::Open,
+            force_password_change: true,
+            rate_limit: Whole::new::<600>(),
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+/// `security.registration`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Anybody may make an account of role viewer.
+    Open,
+    /// Only an administrator makes accounts.
+    Closed,
+}
+
+/// `retention`, in days; 0 = for good.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Detections.
+    pub detections: Whole<0, 36_500>,
+    /// Snapshots.
+    pub snapshots: Whole<0, 36_500>,
+    /// Faces of strangers.
+    pub unknowns: Whole<0, 36_500>,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { detections: Whole::new::<90>(), snapshots: Whole::new::<30>(), unknowns: Whole::new::<30>() }
+    }
+}

@@ -1,0 +1,128 @@
+//! The one database: SQLite in the data folder, or PostgreSQL when the environment names a host.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+};
+use secrecy::ExposeSecret as _;
+use tracing::log::LevelFilter;
+
+use crate::config::{EnvironmentSettings, PostgresSettings};
+
+/// How long a connection may take to be made or to become free.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements slower than this are worth a line in the log.
+const SLOW_STATEMENT: Duration = Duration::from_millis(500);
+const MAX_SQLITE_CONNECTIONS: u32 = 8;
+const MAX_POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Where SQLite keeps everything.
+pub fn sqlite_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("vedette.db")
+}
+
+/// Connects to the database the settings name.
+///
+/// # Errors
+/// When it cannot be reached or opened; the message says which it is and what to look at.
+pub async fn connect(settings: &EnvironmentSettings) -> Result<DatabaseConnection> {
+    match &settings.postgres {
+        Some(postgres) => connect_postgres(postgres).await,
+        None => connect_sqlite(&sqlite_file(&settings.data_dir)).await,
+    }
+}
+
+async fn connect_sqlite(file: &Path) -> Result<DatabaseConnection> {
+    let mut options = options("sqlite::memory:".to_owned(), MAX_SQLITE_CONNECTIONS);
+    // Given as a path and not inside a URL: a data folder may hold any character.
+    let path = file.to_path_buf();
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .in_memory(false)
+            .shared_cache(false)
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+    });
+    let advice = || {
+        format!(
+            "cannot open the database `{}`: see that it is a file of Vedette this user may read and write; \
+             a damaged one must be replaced from a backup",
+            file.display()
+        )
+    };
+    let db = Database::connect(options).await.with_context(advice)?;
+    // SQLite reads a file's header only when it is first asked for something.
+    db.execute_unprepared("SELECT count(*) FROM sqlite_master").await.with_context(advice)?;
+    Ok(db)
+}
+
+async fn connect_postgres(settings: &PostgresSettings) -> Result<DatabaseConnection> {
+    let mut options = options("postgres://localhost".to_owned(), MAX_POSTGRES_CONNECTIONS);
+    let given = settings.clone();
+    // Set field by field: a password may hold any character, and no URL with it can end up in a message.
+    options.map_sqlx_postgres_opts(move |postgres| {
+        postgres
+            .host(&given.host)
+            .port(given.port)
+            .database(&given.name)
+            .username(&given.user)
+            .password(given.password.expose_secret())
+            .application_name("vedette")
+    });
+    Database::connect(options).await.with_context(|| {
+        format!(
+            "cannot reach PostgreSQL at {}:{} (database `{}`, user `{}`): check DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD",
+            settings.host, settings.port, settings.name, settings.user
+        )
+    })
+}
+
+fn options(url: String, max_connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(max_connections)
+        .min_connections(1)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .sqlx_logging_level(LevelFilter::Trace)
+        .sqlx_slow_statements_logging_settings(LevelFilter::Warn, SLOW_STATEMENT);
+    options
+}
+
+/// Begins a transaction that will write.
+///
+/// On SQLite it takes the writer's place at once and waits for its turn: one that only came to write after it
+/// had read would be refused if someone else wrote in between.
+///
+/// # Errors
+/// When the database does not answer in time.
+pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    db.begin_with_options(options).await
+}
+
+/// Whether the database answers, and its file is still there.
+pub async fn is_available(db: &DatabaseConnection, settings: &EnvironmentSettings) -> bool {
+    // An open file can be read and written after it was deleted, but nobody would ever see that data again.
+    let is_sqlite = settings.postgres.is_none();
+    if is_sqlite && !tokio::fs::try_exists(sqlite_file(&settings.data_dir)).await.unwrap_or(false) {
+        return false;
+    }
+    let ask =
+        db.query_one_raw(Statement::from_string(db.get_database_backend(), "SELECT 1 FROM users LIMIT 1"));
+    tokio::time::timeout(Duration::from_secs(2), ask).await.is_ok_and(|answer| answer.is_ok())
+}

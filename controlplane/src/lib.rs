@@ -1,0 +1,26 @@
+//! Vedette's control plane: the REST API, people, cameras, events and users, and the worker that runs the cameras.
+//!
+//! A request goes from [`server`] (connection, headers, log) through the table in [`routes`] to one resource's
+//! `handler` (HTTP), its `service` (what is to be done, in plain types) and the tables in [`entity`]; errors come
+//! back as [`error::ApiError`] and are rendered in one place. The binary `vedette` is [`cli`] and nothing else.
+
+pub mod assets;
+pub mod auth;
+pub mod cameras;
+pub mod cli;
+pub mod config;
+pub mod database;
+pub mod entity;
+pub mod error;
+pub mod filters;
+pub mod health;
+pub mod logging;
+pub mod routes;
+pub mod secrets;
+pub mod server;
+pub mod startup;
+pub mod state;
+pub mod storage;
+pub mod supervisor;
+pub mod users;
+pub mod workers;

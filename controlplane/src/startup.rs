@@ -1,0 +1,192 @@
+//! From settings to a running server, step by step, and down again.
+
+use std::fs::DirBuilder;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use sea_orm::DatabaseConnection;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use vedette_migrations::{Migrator, MigratorTrait as _};
+
+use crate::auth::TokenSigner;
+use crate::config::{Config, Stage};
+use crate::filters::Route;
+use crate::state::{AppState, State};
+use crate::storage::Storage;
+use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
+use crate::workers::WorkerRegistry;
+use crate::{cameras, database, routes, secrets, server, users};
+
+/// The first password of the first user while developing; it must be changed before anything else.
+const FIRST_PASSWORD: &str = "admin123";
+/// Id of the worker this server starts itself.
+const LOCAL_WORKER_ID: &str = "local";
+
+/// A server that listens but does not answer yet.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    routes: Route,
+    state: State,
+    local_worker_status: watch::Sender<LocalWorkerStatus>,
+}
+
+impl App {
+    /// Does everything that can go wrong: folder, database, migrations, first user, cameras, port.
+    ///
+    /// # Errors
+    /// When one of them fails; the message says which and what to do.
+    pub async fn start(config: Config) -> Result<Self> {
+        prepare_data_dir(&config.environment.data_dir)?;
+        let db = open_database(&config).await?;
+        let tokens = token_signer(&config)?;
+        make_first_admin(&config, &db).await?;
+        cameras::apply_configured(&db, &config.file.cameras.sources)
+            .await
+            .context("cannot make the cameras of cameras.sources")?;
+        let storage = Storage::open(&config.environment.data_dir)?;
+
+        let address = SocketAddr::new(config.file.server.host, config.file.server.port);
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}: is another server there already? choose another with --port")
+        })?;
+        let address = listener.local_addr().context("the socket has no address")?;
+
+        let (local_worker_status, local_worker) = watch::channel(LocalWorkerStatus::Off);
+        let worker_token = config.environment.worker_token.clone().unwrap_or_else(secrets::random);
+        let state = Arc::new(AppState {
+            config,
+            db,
+            storage,
+            tokens,
+            workers: WorkerRegistry::default(),
+            worker_token,
+            local_worker,
+        });
+        let routes = routes::all(&state);
+        Ok(Self { listener, address, routes, state, local_worker_status })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its requests share.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Serves until `shutdown` completes, then ends requests and worker and closes the database.
+    ///
+    /// # Errors
+    /// When the database does not close.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let (stop, stopped) = watch::channel(false);
+        let local_worker = self.local_worker();
+        let supervisor = self.state.config.file.workers.local.then(|| {
+            tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped))
+        });
+        tracing::info!("listening on http://{}", self.address);
+        let shutdown = async {
+            shutdown.await;
+            tracing::info!("stopping");
+            // The worker ends while requests do: it has events to hand in until the last moment.
+            stop.send_replace(true);
+        };
+        server::serve(self.listener, self.routes, shutdown).await;
+        if let Some(supervisor) = supervisor {
+            supervisor.await.context("the supervisor of the local worker broke down")?;
+        }
+        self.state.db.close_by_ref().await.context("the database did not close")
+    }
+
+    fn local_worker(&self) -> LocalWorker {
+        let environment = &self.state.config.environment;
+        LocalWorker {
+            binary: environment.worker_binary.clone(),
+            id: LOCAL_WORKER_ID.to_owned(),
+            url: format!("http://{}", reachable(self.address)),
+            token: self.state.worker_token.clone(),
+            data_dir: environment.data_dir.clone(),
+        }
+    }
+}
+
+/// The address to reach a server at from its own host.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Makes the folder for everything written; nobody else may look into it.
+///
+/// # Errors
+/// When it cannot be made or written.
+pub fn prepare_data_dir(data_dir: &Path) -> Result<()> {
+    let advice = || {
+        format!(
+            "cannot write to the data folder `{}`: make it writable for this user or name another in VEDETTE_DATA_DIR",
+            data_dir.display()
+        )
+    };
+    if !data_dir.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(advice)?;
+    }
+    // Permission bits do not tell about read-only file systems; writing does.
+    let probe = data_dir.join(format!(".probe-{}", std::process::id()));
+    std::fs::write(&probe, []).and_then(|()| std::fs::remove_file(&probe)).with_context(advice)
+}
+
+async fn open_database(config: &Config) -> Result<DatabaseConnection> {
+    let db = database::connect(&config.environment).await?;
+    Migrator::up(&db, None).await.context("cannot bring the database's tables up to date")?;
+    if config.environment.redis.is_some() {
+        tracing::warn!("REDIS_HOST is set, but this version keeps its cache in memory");
+    }
+    Ok(db)
+}
+
+fn token_signer(config: &Config) -> Result<TokenSigner> {
+    let jwt = &config.environment.jwt;
+    let secret = match &jwt.secret {
+        Some(secret) => secret.clone(),
+        // Production has refused to start without one already.
+        None => secrets::kept_in(&config.environment.data_dir.join("jwt.secret"))?,
+    };
+    let lifetime = Duration::from_secs(u64::from(jwt.lifetime_minutes) * 60);
+    Ok(TokenSigner::new(&secret, jwt.algorithm, lifetime))
+}
+
+async fn make_first_admin(config: &Config, db: &DatabaseConnection) -> Result<()> {
+    let given = config.environment.admin_password.clone();
+    let is_production = config.stage == Stage::Production;
+    let made_up = (given.is_none() && is_production).then(secrets::random_password);
+    let password: SecretString = given
+        .or_else(|| made_up.clone().map(SecretString::from))
+        .unwrap_or_else(|| SecretString::from(FIRST_PASSWORD));
+    let must_change = config.file.security.force_password_change;
+    let is_new = users::ensure_first_admin(db, &password, must_change).await?;
+    if !is_new {
+        return Ok(());
+    }
+    if let Some(made_up) = made_up {
+        // To the terminal and never to the log, which is kept.
+        eprintln!("The first user is `admin`, the password is `{made_up}`. It is shown only now; change it.");
+    } else if password.expose_secret() == FIRST_PASSWORD {
+        tracing::warn!("the first user is `admin` with the well-known password; sign in and change it");
+    } else {
+        tracing::info!("the first user is `admin` with the password from ADMIN_PASSWORD");
+    }
+    Ok(())
+}
