@@ -13,7 +13,7 @@ use ureq::unversioned::multipart::{Form, Part};
 pub const FIRST_LOGIN: (&str, &str) = ("admin", "admin123");
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_PAUSE: Duration = Duration::from_millis(50);
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 /// A server, and the token to show it.
 #[derive(Clone, Debug)]

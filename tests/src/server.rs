@@ -21,6 +21,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const TOLD_OF_LOG_LINES: usize = 12;
 
+/// Everyone is reported every time, and a test may ask as often as it likes.
+const TEST_OVERRIDES: &str = "detection:\n  deduplication_window: 0\nsecurity:\n  rate_limit: 0\n";
+
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -45,7 +48,7 @@ impl Plan {
         Ok(Self {
             folder: folder.to_path_buf(),
             port: free_port()?,
-            overrides: "detection:\n  deduplication_window: 0\n".into(),
+            overrides: TEST_OVERRIDES.into(),
             env: Vec::new(),
             own_group: true,
         })

@@ -9,6 +9,7 @@ use vedette_tests::{
     checkout,
     clip::{Clip, KNOWN, walk},
     server::{Plan, log_tail},
+    terminal::gst_command,
 };
 
 use crate::scene::{PATIENCE, Scene, turn};
@@ -86,21 +87,31 @@ fn a_model_with_a_wrong_hash_is_named() -> Result<()> {
     Ok(())
 }
 
+/// Starts a pipeline with the detector set to `setting`, which cannot work, and returns what it said.
+fn detector_refusal(setting: &str) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    let output = gst_command("gst-launch-1.0", folder.path())?
+        .args(["-q", "videotestsrc", "num-buffers=2", "!", "vedettefacedetect", setting, "!", "fakesink"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(!output.status.success(), "it ended as if all were well:\n{said}");
+    Ok(said)
+}
+
 #[test]
-fn a_broken_model_stops_the_element_with_a_reason() -> Result<()> {
+fn a_missing_model_names_the_command_that_fetches_it() -> Result<()> {
+    let said = detector_refusal("pack=buffalo_s")?;
+    ensure!(said.contains("vedette models fetch buffalo_s"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_broken_model_is_named() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let model = folder.path().join("broken.onnx");
     fs::write(&model, "not a model")?;
-    let output = Command::new("gst-launch-1.0")
-        .args(["-q", "videotestsrc", "num-buffers=2", "!", "vedettefacedetect"])
-        .arg(format!("model={}", model.display()))
-        .args(["!", "fakesink"])
-        .env("GST_PLUGIN_PATH", checkout::build_dir()?)
-        .env("GST_REGISTRY", folder.path().join("registry"))
-        .output()
-        .context("cannot run gst-launch-1.0")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success() && said.contains("broken.onnx"), "{said}");
+    let said = detector_refusal(&format!("model={}", model.display()))?;
+    ensure!(said.contains("broken.onnx"), "{said}");
     Ok(())
 }
 
