@@ -25,7 +25,7 @@ pub struct ModelStore {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelSource {
     /// The file of a pack.
-    Pack(Pack),
+    Pack(Box<Pack>),
     /// A file of the user's own.
     File(PathBuf),
 }
@@ -44,7 +44,7 @@ pub struct LoadedModel {
 impl ModelSource {
     /// A pack by its name or folder.
     pub fn pack(name: &str) -> Result<Self, ModelError> {
-        Packs::get(name).map(Self::Pack)
+        Ok(Self::Pack(Box::new(Packs::get(name)?)))
     }
 
     /// Reads the model for a job.
@@ -58,7 +58,7 @@ impl ModelSource {
             Self::Pack(pack) => {
                 let file = pack.require(role)?;
                 let (path, bytes) = store.read(pack, file)?;
-                (path, bytes, Some(pack.clone()))
+                (path, bytes, Some(Pack::clone(pack)))
             }
             Self::File(path) => (path.clone(), read_model_bytes(path)?, None),
         };
@@ -126,6 +126,11 @@ impl ModelStore {
             check_hash(&path, &sha256_hex(&bytes), expected, &pack.fetch_command())?;
         }
         Ok((path, bytes))
+    }
+
+    /// Checks that every file of a pack is here and has the bytes the pack describes.
+    pub fn verify(&self, pack: &Pack) -> Result<(), ModelError> {
+        pack.files().try_for_each(|file| self.read(pack, file).map(drop))
     }
 
     /// The fetched ONNX Runtime library, if there is one.

@@ -177,25 +177,27 @@ pub enum Source {
     Pip {
         /// The requirement, such as `name==1.2.3`.
         requirement: String,
-        /// The wheel's platform tag, when it is not the one of this machine that pip picks by itself.
+        /// The Python version whose wheel it is, such as `311`, for wheels that come in several.
+        python: Option<String>,
+        /// The platform whose wheel it is, such as `manylinux_2_28_x86_64`, for wheels that come in several.
         platform: Option<String>,
         /// The hash of the wheel, where known.
         sha256: Option<String>,
-        /// The path of the file inside the wheel.
+        /// The file's path inside the wheel.
         member: String,
     },
     /// A file on a web server, or a member of an archive there.
     Https {
         /// The address.
         url: String,
-        /// The path of the file inside the archive (`.zip` or `.whl`), when the address is one.
+        /// The file's name inside the zip archive, when the address is one. It may lie in any folder there.
         member: Option<String>,
     },
     /// A file on this machine, or a member of an archive here.
     Local {
         /// The path.
         path: PathBuf,
-        /// The path of the file inside the archive (`.zip` or `.whl`), when the path is one.
+        /// The file's name inside the zip archive, when the path is one. It may lie in any folder there.
         member: Option<String>,
     },
 }
@@ -246,7 +248,7 @@ impl Packs {
             return Ok(pack.clone());
         }
         if name.contains('/') {
-            return packs.from_folder(Path::new(name));
+            return packs.in_folder(Path::new(name));
         }
         Err(ModelError::UnknownPack {
             name: name.into(),
@@ -281,7 +283,7 @@ impl Packs {
     }
 
     /// The pack in a folder: described by its own `pack.yaml`, or else the known pack whose files lie in it.
-    fn from_folder(&self, folder: &Path) -> Result<Pack, ModelError> {
+    fn in_folder(&self, folder: &Path) -> Result<Pack, ModelError> {
         let description = folder.join(FOLDER_DESCRIPTION);
         let described = match std::fs::read_to_string(&description) {
             Ok(text) => Some(text),

@@ -188,8 +188,9 @@ impl Layout {
     /// Deals out `cores` to the sessions of a model of that size.
     fn choose(model_bytes: usize, threads: usize, cores: usize) -> Self {
         let cores = cores.max(1);
-        if threads > 0 {
-            return Self { sessions: (cores / threads).clamp(1, MAX_SESSIONS), threads };
+        // No threads asked for means that the model's size decides.
+        if let Some(sessions) = cores.checked_div(threads) {
+            return Self { sessions: sessions.clamp(1, MAX_SESSIONS), threads };
         }
         if model_bytes < LARGE_MODEL_BYTES {
             return Self { sessions: cores.min(MAX_SESSIONS), threads: 1 };
