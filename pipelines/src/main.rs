@@ -1,2 +1,106 @@
-//! Skeleton.
-fn main() {}
+//! `vedette-worker`: runs the cameras a control plane assigns to this machine.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use vedette_pipelines::camera::{Patience, Surroundings};
+use vedette_pipelines::elements;
+use vedette_pipelines::heartbeat::{Pulse, control_plane_url};
+use vedette_pipelines::launch::ControlPlane;
+use vedette_pipelines::signal::News;
+use vedette_pipelines::worker::Worker;
+
+/// Cameras get this long to bring their last events to safety; with the rest the program ends within 3 s.
+const SHUTDOWN: Duration = Duration::from_millis(2500);
+
+/// Runs the cameras a Vedette control plane assigns to this machine.
+#[derive(Parser)]
+#[command(name = "vedette-worker", version)]
+struct Arguments {
+    /// Address of the control plane, such as http://192.168.1.10:8000
+    #[arg(long, value_name = "URL")]
+    url: String,
+
+    /// Token the control plane knows workers by; the environment is the safer place for it, since arguments are
+    /// visible to every user of the machine
+    #[arg(long, value_name = "TOKEN", env = "VEDETTE_WORKER_TOKEN", hide_env_values = true)]
+    token: String,
+
+    /// Name of this worker, unique among the control plane's workers [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    id: Option<String>,
+
+    /// Folder for events that are not delivered yet
+    #[arg(long, value_name = "DIR", env = "VEDETTE_DATA_DIR", default_value = "data")]
+    data_dir: PathBuf,
+
+    /// End when standard input is closed, so as not to outlive the program that started this one
+    #[arg(long)]
+    exit_with_stdin: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let url = control_plane_url(&arguments.url)?;
+    let control_plane = ControlPlane { url, token: arguments.token };
+    let id = arguments.id.unwrap_or_else(|| gst::glib::host_name().to_string());
+    let pulse = Pulse::new(control_plane.clone(), &id)?;
+    let spool = arguments.data_dir.join("spool");
+    std::fs::create_dir_all(&spool).with_context(|| {
+        format!("{} cannot be created: give another folder with --data-dir", spool.display())
+    })?;
+    elements::init()?;
+
+    let news = Arc::new(News::default());
+    let on_signal = Arc::clone(&news);
+    ctrlc::set_handler(move || on_signal.end()).context("signals cannot be handled")?;
+    if arguments.exit_with_stdin {
+        let on_close = Arc::clone(&news);
+        std::thread::Builder::new()
+            .name("stdin".into())
+            .spawn(move || wait_for_stdin(&on_close))
+            .context("standard input cannot be watched")?;
+    }
+
+    let surroundings = Surroundings {
+        control_plane,
+        data_dir: arguments.data_dir,
+        patience: Patience::default(),
+        news: Arc::clone(&news),
+    };
+    let mut worker = Worker::new(surroundings);
+    tracing::info!(worker = id, version = env!("CARGO_PKG_VERSION"), "started");
+    let outcome = pulse.keep_beating(&mut worker, &news);
+    let late = worker.shut_down(SHUTDOWN);
+    if late > 0 {
+        tracing::warn!(cameras = late, "cameras did not stop in time");
+    }
+    tracing::info!(worker = id, "ended");
+    Ok(outcome?)
+}
+
+/// Returns when the other end of standard input is closed; what is written there means nothing.
+fn wait_for_stdin(news: &News) {
+    let mut buffer = [0; 256];
+    while std::io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}
+    news.end();
+}

@@ -1,0 +1,207 @@
+//! One attempt at playing a camera: from a new pipeline to the reason it ended.
+
+use std::time::{Duration, Instant};
+
+use vedette_events::{CameraAssignment, CameraState};
+
+use crate::camera::{Status, Surroundings};
+use crate::container::missing_bytes;
+use crate::failure::{Failure, Part, Remedy};
+use crate::launch::Template;
+use crate::pipeline::{Happening, Pipeline};
+use crate::signal::StopSignal;
+use crate::source::Source;
+
+/// How long frames may take to come out that were inside when a file broke off.
+const LAST_FRAMES: Duration = Duration::from_secs(1);
+
+/// Why a pipeline is over.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The camera was asked to stop.
+    Stopped,
+    /// Recorded material was played to its end, which may be earlier than its container says.
+    Finished {
+        /// Where and why it broke off.
+        broke_off: Option<String>,
+    },
+    /// Looped material cannot be wound back: begin again with a new pipeline.
+    Again,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// What one attempt needs.
+pub(crate) struct Attempt<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) assignment: &'a CameraAssignment,
+    pub(crate) surroundings: &'a Surroundings,
+    pub(crate) status: &'a Status,
+    pub(crate) stop: &'a StopSignal,
+}
+
+impl Attempt<'_> {
+    /// Plays the camera once.
+    pub(crate) fn play(&self) -> Outcome {
+        let Surroundings { control_plane, data_dir, .. } = self.surroundings;
+        let pipeline = match Pipeline::build(self.source, self.assignment, control_plane, data_dir) {
+            Ok(pipeline) => pipeline,
+            Err(error) => return Outcome::Failed(Failure::give_up(error.to_string())),
+        };
+        self.stop.watch(pipeline.bus());
+        if let Err((_, failure)) = pipeline.start() {
+            return Outcome::Failed(failure);
+        }
+        self.status.measure(pipeline.meter());
+        match Template::of(self.source, self.assignment.looped) {
+            Template::File => self.play_recorded(&pipeline),
+            Template::Loop => self.play_looped(&pipeline),
+            Template::Rtsp | Template::Http | Template::Webcam | Template::Test => self.play_live(&pipeline),
+        }
+    }
+
+    fn play_live(&self, pipeline: &Pipeline) -> Outcome {
+        let patience = &self.surroundings.patience;
+        let failure = match self.wait(pipeline, patience.first_frame, patience.live_frame) {
+            Happening::StopRequested => return self.stopped(pipeline),
+            Happening::Failed(_, failure) => failure,
+            Happening::Ended => Failure::retry(format!("{} ended its stream", self.source.describe())),
+            Happening::Quiet | Happening::FirstFrame => self.silence(pipeline, Remedy::Retry),
+        };
+        // Whoever was in view is out of sight now; their tracks end before the next attempt.
+        pipeline.drain(self.surroundings.patience.drain);
+        Outcome::Failed(failure)
+    }
+
+    fn play_looped(&self, pipeline: &Pipeline) -> Outcome {
+        let patience = self.surroundings.patience.recorded_frame;
+        let mut frames_before = 0;
+        loop {
+            match self.wait(pipeline, patience, patience) {
+                Happening::StopRequested => return self.stopped(pipeline),
+                Happening::Failed(_, failure) => return Outcome::Failed(giving_up(failure)),
+                Happening::Quiet | Happening::FirstFrame => {
+                    return Outcome::Failed(self.silence(pipeline, Remedy::GiveUp));
+                }
+                Happening::Ended if pipeline.figures().frames() == frames_before => {
+                    return Outcome::Failed(self.no_pictures());
+                }
+                Happening::Ended => frames_before = pipeline.figures().frames(),
+            }
+            if !pipeline.play_again() {
+                return Outcome::Again;
+            }
+        }
+    }
+
+    fn play_recorded(&self, pipeline: &Pipeline) -> Outcome {
+        let patience = self.surroundings.patience.recorded_frame;
+        let failure = match self.wait(pipeline, patience, patience) {
+            Happening::StopRequested => return self.stopped(pipeline),
+            Happening::Ended => None,
+            Happening::Failed(Part::Source, failure) => {
+                if self.let_last_frames_out(pipeline) {
+                    return self.stopped(pipeline);
+                }
+                Some(failure)
+            }
+            Happening::Failed(Part::Analysis { .. }, failure) => return Outcome::Failed(giving_up(failure)),
+            Happening::Quiet | Happening::FirstFrame => {
+                return Outcome::Failed(self.silence(pipeline, Remedy::GiveUp));
+            }
+        };
+        let missing = self.missing_bytes();
+        if pipeline.figures().frames() == 0 {
+            let failure = failure.unwrap_or_else(|| self.no_pictures());
+            return Outcome::Failed(match missing {
+                0 => failure,
+                _ => Failure::give_up(format!("{}; {}", failure.message, incomplete(missing))),
+            });
+        }
+        Outcome::Finished { broke_off: self.broke_off(pipeline, failure, missing) }
+    }
+
+    /// Waits for whatever ends the pipeline; [`Happening::Quiet`] when the first frame did not come within `first`, or
+    /// a later one within `patience` of the one before.
+    fn wait(&self, pipeline: &Pipeline, first: Duration, patience: Duration) -> Happening {
+        let began = Instant::now();
+        let deadline = || match pipeline.figures().last_done() {
+            Some(last) => last.max(began) + patience,
+            None => began + first,
+        };
+        loop {
+            match pipeline.next(deadline()) {
+                Happening::FirstFrame => self.status.set(CameraState::Running, None),
+                Happening::Quiet if Instant::now() < deadline() => (),
+                happening => return happening,
+            }
+        }
+    }
+
+    /// After an error of the demuxer or decoder: waits until the frames before it are analysed. Answers whether the
+    /// camera was asked to stop meanwhile.
+    fn let_last_frames_out(&self, pipeline: &Pipeline) -> bool {
+        loop {
+            match self.wait(pipeline, LAST_FRAMES, LAST_FRAMES) {
+                Happening::StopRequested => return true,
+                Happening::Ended => return false,
+                // Further errors are consequences of the first.
+                Happening::Failed(..) => (),
+                Happening::FirstFrame | Happening::Quiet => {
+                    pipeline.drain(self.surroundings.patience.drain);
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn stopped(&self, pipeline: &Pipeline) -> Outcome {
+        if !pipeline.drain(self.surroundings.patience.drain) {
+            tracing::debug!(camera = self.assignment.camera_id, "stopped with frames under way");
+        }
+        Outcome::Stopped
+    }
+
+    fn silence(&self, pipeline: &Pipeline, remedy: Remedy) -> Failure {
+        let source = self.source.describe();
+        let message = match pipeline.figures().last_done() {
+            Some(last) => format!("{source} has sent no picture for {} s", last.elapsed().as_secs()),
+            None => format!("{source} is connected but sends no picture"),
+        };
+        Failure { message, remedy }
+    }
+
+    fn no_pictures(&self) -> Failure {
+        Failure::give_up(format!("{} holds no pictures that can be decoded", self.source.describe()))
+    }
+
+    /// What is missing from the file; 0 when nobody can tell.
+    fn missing_bytes(&self) -> u64 {
+        match self.source {
+            Source::File { path, .. } => missing_bytes(path).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn broke_off(&self, pipeline: &Pipeline, failure: Option<Failure>, missing: u64) -> Option<String> {
+        let reason = match (missing, failure) {
+            (0, None) => return None,
+            (0, Some(failure)) => failure.message,
+            (missing, _) => incomplete(missing),
+        };
+        let after_s = pipeline.figures().position().map_or(0.0, |position| position.seconds_f64());
+        Some(format!(
+            "the recording breaks off after {after_s:.1} s, everything before was analysed: {reason}"
+        ))
+    }
+}
+
+fn giving_up(failure: Failure) -> Failure {
+    Failure { remedy: Remedy::GiveUp, ..failure }
+}
+
+fn incomplete(missing: u64) -> String {
+    format!(
+        "at least {missing} bytes are missing at the end of the file: was it recorded and copied to its end?"
+    )
+}

@@ -1,0 +1,20 @@
+//! The worker: runs the camera pipelines of one host, watches them and brings them back.
+//!
+//! A heartbeat ([`heartbeat`]) tells the control plane how every camera does and learns which to run; [`worker`] starts
+//! and stops camera threads accordingly; each ([`camera`]) keeps one [`pipeline`] alive, built from a launch template
+//! ([`launch`]) and its camera's URL ([`source`]).
+
+mod attempt;
+mod backoff;
+pub mod camera;
+pub mod container;
+pub mod elements;
+pub mod failure;
+pub mod figures;
+pub mod heartbeat;
+pub mod launch;
+pub mod pipeline;
+pub mod redact;
+pub mod signal;
+pub mod source;
+pub mod worker;

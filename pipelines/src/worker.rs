@@ -1,0 +1,60 @@
+//! All cameras of this process: starts and stops them until they are what the control plane assigned.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vedette_events::{CameraAssignment, CameraReport};
+
+use crate::camera::{Camera, Ending, Surroundings};
+
+/// The cameras a worker holds.
+pub struct Worker {
+    surroundings: Arc<Surroundings>,
+    cameras: BTreeMap<String, Camera>,
+    /// Threads that were asked to stop, by camera.
+    endings: BTreeMap<String, Ending>,
+}
+
+impl Worker {
+    /// A worker without cameras.
+    pub fn new(surroundings: Surroundings) -> Self {
+        Self { surroundings: Arc::new(surroundings), cameras: BTreeMap::new(), endings: BTreeMap::new() }
+    }
+
+    /// Makes the cameras that run those in `assignments`: starts new ones, restarts those with another run, stops the
+    /// others. A camera whose run is the same is left alone, also when it has come to its end.
+    pub fn reconcile(&mut self, assignments: Vec<CameraAssignment>) {
+        self.endings.retain(|_, ending| !ending.wait(Duration::ZERO));
+        let mut wanted: BTreeMap<String, CameraAssignment> =
+            assignments.into_iter().map(|camera| (camera.camera_id.clone(), camera)).collect();
+        let stay = |id: &String, camera: &Camera| wanted.get(id).is_some_and(|it| it.run == camera.run());
+        let (staying, leaving): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.cameras).into_iter().partition(|(id, camera)| stay(id, camera));
+        self.cameras = staying;
+        for (id, camera) in leaving {
+            tracing::info!(camera = id, run = camera.run(), "stopping");
+            self.endings.insert(id, camera.stop());
+        }
+        wanted.retain(|id, _| !self.cameras.contains_key(id));
+        for (id, assignment) in wanted {
+            tracing::info!(camera = id, run = assignment.run, "starting");
+            let predecessor = self.endings.remove(&id);
+            let camera = Camera::start(assignment, Arc::clone(&self.surroundings), predecessor);
+            self.cameras.insert(id, camera);
+        }
+    }
+
+    /// What every camera has to report.
+    pub fn reports(&self) -> Vec<CameraReport> {
+        self.cameras.values().map(Camera::report).collect()
+    }
+
+    /// Stops every camera so that events under way are kept; answers how many have not ended `within` this time.
+    pub fn shut_down(mut self, within: Duration) -> usize {
+        let deadline = Instant::now() + within;
+        self.reconcile(Vec::new());
+        let late = |ending: &&Ending| !ending.wait(deadline.saturating_duration_since(Instant::now()));
+        self.endings.values().filter(late).count()
+    }
+}

@@ -1,0 +1,208 @@
+//! A control plane of a few routes on a local port: answers heartbeats with what a test assigns, collects events.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use vedette_events::{CameraAssignment, CameraReport, CameraState, FaceEvent, Heartbeat, HeartbeatReply};
+
+use super::{LONG, TOKEN};
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    cameras: Vec<CameraAssignment>,
+    heartbeats: Vec<Heartbeat>,
+    events: Vec<FaceEvent>,
+    galleries_asked: usize,
+    closing: bool,
+}
+
+/// The control plane; closes its port when dropped.
+pub struct Plane {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Plane {
+    pub fn open() -> Self {
+        Self::open_at("127.0.0.1:0".parse().unwrap())
+    }
+
+    /// Opens where another one was closed.
+    pub fn open_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let served = Arc::clone(&shared);
+        let accept = move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if served.state.lock().unwrap().closing {
+                    break;
+                }
+                let served = Arc::clone(&served);
+                std::thread::spawn(move || serve(stream, &served));
+            }
+        };
+        Self { address, shared, thread: Some(std::thread::spawn(accept)) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn assign(&self, cameras: Vec<CameraAssignment>) {
+        self.shared.state.lock().unwrap().cameras = cameras;
+    }
+
+    /// Waits until `wanted` finds what it looks for in what was received.
+    fn wait<T>(&self, what: &str, mut wanted: impl FnMut(&State) -> Option<T>) -> T {
+        let deadline = Instant::now() + LONG;
+        let mut state = self.shared.state.lock().unwrap();
+        loop {
+            if let Some(found) = wanted(&state) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no {what}; last heartbeat: {:?}", state.heartbeats.last());
+            state = self.shared.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    /// Waits for a heartbeat after now that satisfies `wanted`.
+    pub fn heartbeat(&self, what: &str, wanted: impl Fn(&Heartbeat) -> bool) -> Heartbeat {
+        let seen = self.shared.state.lock().unwrap().heartbeats.len();
+        self.wait(what, |state| state.heartbeats[seen..].iter().find(|it| wanted(it)).cloned())
+    }
+
+    /// Waits until some heartbeat, past ones included, had `camera` in `state`.
+    pub fn report(&self, camera: &str, state: CameraState) -> CameraReport {
+        self.report_of(camera, &format!("{state:?}"), |report| report.state == state)
+    }
+
+    /// Waits until some heartbeat, past ones included, had a report on `camera` that satisfies `wanted`.
+    pub fn report_of(
+        &self,
+        camera: &str,
+        what: &str,
+        wanted: impl Fn(&CameraReport) -> bool,
+    ) -> CameraReport {
+        let of_camera = |report: &&CameraReport| report.camera_id == camera && wanted(report);
+        self.wait(&format!("report of {camera}: {what}"), |state| {
+            state.heartbeats.iter().flat_map(|heartbeat| &heartbeat.cameras).find(of_camera).cloned()
+        })
+    }
+
+    /// Waits for an event, past ones included.
+    pub fn event(&self, what: &str, wanted: impl Fn(&FaceEvent) -> bool) -> FaceEvent {
+        self.wait(what, |state| state.events.iter().find(|event| wanted(event)).cloned())
+    }
+
+    pub fn events(&self) -> Vec<FaceEvent> {
+        self.shared.state.lock().unwrap().events.clone()
+    }
+
+    pub fn heartbeats(&self) -> Vec<Heartbeat> {
+        self.shared.state.lock().unwrap().heartbeats.clone()
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        self.shared.state.lock().unwrap().closing = true;
+        // Wakes the accepting thread, so that the port is free afterwards.
+        drop(TcpStream::connect(self.address));
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// Answers one request and closes the connection.
+fn serve(mut stream: TcpStream, shared: &Shared) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let Some((path, headers, body)) = read_request(&mut reader) else { return };
+    if shared.state.lock().unwrap().closing {
+        return;
+    }
+    let authorised = headers.get("authorization").is_some_and(|value| *value == format!("Bearer {TOKEN}"));
+    let (status, body) =
+        if authorised { answer(&path, &body, shared) } else { ("401 Unauthorized", "{}".into()) };
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nETag: \"1\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let _ = stream.write_all(answer.as_bytes());
+}
+
+fn answer(path: &str, body: &[u8], shared: &Shared) -> (&'static str, String) {
+    let mut state = shared.state.lock().unwrap();
+    let answer = if path.starts_with("/api/workers/") && path.ends_with("/heartbeat") {
+        state.heartbeats.push(serde_json::from_slice(body).unwrap());
+        let reply = HeartbeatReply { cameras: state.cameras.clone() };
+        ("200 OK", serde_json::to_string(&reply).unwrap())
+    } else if path.starts_with("/api/ingest") {
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let before = state.events.len();
+        state.events.extend(lines.map(|line| serde_json::from_slice::<FaceEvent>(line).unwrap()));
+        let accepted = state.events.len() - before;
+        ("200 OK", format!(r#"{{"accepted":{accepted},"duplicates":0}}"#))
+    } else if path.starts_with("/api/gallery") {
+        state.galleries_asked += 1;
+        if state.galleries_asked > 1 {
+            // A long poll without news.
+            drop(shared.changed.wait_timeout_while(state, LONG, |state| !state.closing).unwrap());
+            return ("304 Not Modified", String::new());
+        }
+        ("200 OK", r#"{"pack":"opencv","dimension":128,"persons":[]}"#.into())
+    } else {
+        ("404 Not Found", "{}".into())
+    };
+    shared.changed.notify_all();
+    answer
+}
+
+/// Path, headers by lower-case name, and body.
+fn read_request(reader: &mut impl BufRead) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split_whitespace().nth(1)?.to_owned();
+    let mut headers = HashMap::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let mut body = Vec::new();
+    if let Some(length) = headers.get("content-length") {
+        body.resize(length.parse().ok()?, 0);
+        reader.read_exact(&mut body).ok()?;
+    } else if headers.get("transfer-encoding").is_some_and(|encoding| encoding == "chunked") {
+        loop {
+            line.clear();
+            reader.read_line(&mut line).ok()?;
+            let size = usize::from_str_radix(line.trim_end(), 16).ok()?;
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk).ok()?;
+            if size == 0 {
+                break;
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
+    }
+    Some((path, headers, body))
+}
