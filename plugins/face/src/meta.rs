@@ -1,0 +1,232 @@
+//! What the elements write on buffers for each other and for foreign elements, and the only place that
+//! reads or writes it.
+//!
+//! A face is a `GstVideoRegionOfInterestMeta` of type `face` with the typed structures of [`params`]. What is
+//! true of the frame rather than of one face ([`FrameInfo`]) is one custom meta beside them.
+
+pub mod params;
+
+use gst::meta::CustomMeta;
+use gst_video::VideoRegionOfInterestMeta;
+use vedette_models::geometry::{Landmarks, Rect};
+
+pub use params::{Age, Detection, Embedding, Gender, Identity, Keypoints, QualityFigures, TrackId};
+
+/// `roi_type` of every face.
+pub const ROI_TYPE: &str = "face";
+
+/// Name of the custom meta behind [`FrameInfo`].
+const FRAME_META: &str = "VedetteFrameMeta";
+
+/// One face of a frame, as far as the elements before have got with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Face {
+    /// Where it is, in frame pixels.
+    pub rect: Rect,
+    /// The detector's figures; absent where the box is only predicted.
+    pub detection: Option<Detection>,
+    /// The track it belongs to.
+    pub track_id: Option<u64>,
+    /// The five points in frame pixels; absent where the box is only predicted.
+    pub landmarks: Option<Landmarks>,
+    /// Written on the frames whose crop was embedded.
+    pub embedding: Option<Embedding>,
+    /// Written on the frames whose crop was judged.
+    pub quality: Option<QualityFigures>,
+    /// Written once the track is decided.
+    pub identity: Option<Identity>,
+    /// Estimated age.
+    pub age: Option<Age>,
+    /// Apparent gender.
+    pub gender: Option<Gender>,
+}
+
+impl Face {
+    /// Reads a region; structures of another form than ours count as absent.
+    fn read(roi: &VideoRegionOfInterestMeta) -> Self {
+        let (x, y, width, height) = roi.rect();
+        let rect = Rect::new(x as f32, y as f32, width as f32, height as f32);
+        let mut face = Self { rect, ..Self::default() };
+        for param in roi.params() {
+            match param.name().as_str() {
+                params::DETECTION => face.detection = Detection::try_from(param).ok(),
+                params::OBJECT_ID => face.track_id = TrackId::try_from(param).ok().map(|id| id.0),
+                params::KEYPOINTS => {
+                    face.landmarks = Keypoints::try_from(param).ok().map(|points| points.in_frame(&rect));
+                }
+                params::EMBEDDING => face.embedding = Embedding::try_from(param).ok(),
+                params::QUALITY => face.quality = QualityFigures::try_from(param).ok(),
+                params::IDENTITY => face.identity = Identity::try_from(param).ok(),
+                params::AGE => face.age = Age::try_from(param).ok(),
+                params::GENDER => face.gender = Gender::try_from(param).ok(),
+                _ => (),
+            }
+        }
+        face
+    }
+}
+
+/// The faces of a buffer, in the order they were added.
+pub fn faces(buffer: &gst::BufferRef) -> Vec<Face> {
+    buffer
+        .iter_meta::<VideoRegionOfInterestMeta>()
+        .filter(|roi| roi.roi_type() == ROI_TYPE)
+        .map(|roi| Face::read(&roi))
+        .collect()
+}
+
+/// Adds a face to a frame of the given size. The box is cut at the frame's edges; a face that lies wholly
+/// outside is not added.
+pub fn add_face(
+    buffer: &mut gst::BufferRef,
+    frame: (u32, u32),
+    rect: &Rect,
+    params: impl IntoIterator<Item = gst::Structure>,
+) -> bool {
+    let Some((x, y, width, height)) = whole_pixels(rect, frame) else {
+        return false;
+    };
+    let mut roi = VideoRegionOfInterestMeta::add(buffer, ROI_TYPE, (x, y, width, height));
+    for param in params {
+        roi.add_param(param);
+    }
+    true
+}
+
+/// Adds structures to faces already on the buffer: `params[i]` to the i-th of [`faces`].
+pub fn annotate(buffer: &mut gst::BufferRef, params: Vec<Vec<gst::Structure>>) {
+    let rois = buffer.iter_meta_mut::<VideoRegionOfInterestMeta>().filter(|roi| roi.roi_type() == ROI_TYPE);
+    for (mut roi, additions) in rois.zip(params) {
+        for param in additions {
+            roi.add_param(param);
+        }
+    }
+}
+
+/// The box in whole pixels inside the frame, at least one wide and high; `None` if no part is visible.
+pub fn whole_pixels(rect: &Rect, (width, height): (u32, u32)) -> Option<(u32, u32, u32, u32)> {
+    let visible = rect.clip_to(width, height);
+    if visible.is_empty() {
+        return None;
+    }
+    // Inside the frame all edges are small positive numbers: the casts cannot lose anything but fractions.
+    let (left, top) = (visible.x.floor() as u32, visible.y.floor() as u32);
+    let (right, bottom) = (visible.right().ceil() as u32, visible.bottom().ceil() as u32);
+    let (right, bottom) = (right.min(width), bottom.min(height));
+    (right > left && bottom > top).then(|| (left, top, right - left, bottom - top))
+}
+
+/// What is true of a frame as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrameInfo {
+    /// Whether faces were looked for in this frame: no face then means that there is none.
+    pub inferred: bool,
+    /// Whether faces are followed: one without a number then is too new to have one.
+    pub tracked: bool,
+    /// Tracks that ended at this frame.
+    pub ended: Vec<u64>,
+}
+
+impl FrameInfo {
+    /// Tells GStreamer about the meta; needed once per process, before the first buffer.
+    pub fn register() {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| CustomMeta::register(FRAME_META, &[]));
+    }
+
+    /// What is written on the buffer; `None` if the faces come from a foreign detector.
+    pub fn read(buffer: &gst::BufferRef) -> Option<Self> {
+        let meta = CustomMeta::from_buffer(buffer, FRAME_META).ok()?;
+        let structure = meta.structure();
+        let ended = structure.get::<gst::ArrayRef>("ended").map_or_else(
+            |_| Vec::new(),
+            |ids| {
+                let id = |value: &gst::glib::SendValue| value.get::<u64>().ok();
+                ids.iter().filter_map(id).collect()
+            },
+        );
+        let flag = |name: &str| structure.get(name).unwrap_or_default();
+        Some(Self { inferred: flag("inferred"), tracked: flag("tracked"), ended })
+    }
+
+    /// What is to be assumed of a frame that says nothing: another detector looked at it.
+    pub fn foreign() -> Self {
+        Self { inferred: true, ..Self::default() }
+    }
+
+    /// Writes this on the buffer in place of what was there.
+    pub fn write(&self, buffer: &mut gst::BufferRef) {
+        let ended = gst::Array::new(self.ended.iter().copied());
+        let present = CustomMeta::from_mut_buffer(buffer, FRAME_META).is_ok();
+        let meta = if present {
+            CustomMeta::from_mut_buffer(buffer, FRAME_META)
+        } else {
+            CustomMeta::add(buffer, FRAME_META)
+        };
+        // Fails only where the plugin was not initialised, and then no element exists to call this.
+        if let Ok(mut meta) = meta {
+            let structure = meta.mut_structure();
+            structure.set("inferred", self.inferred);
+            structure.set("tracked", self.tracked);
+            structure.set("ended", ended);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use vedette_models::geometry::Point;
+
+    fn init() {
+        gst::init().unwrap();
+        FrameInfo::register();
+    }
+
+    #[test]
+    fn a_face_survives_the_buffer() {
+        init();
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.get_mut().unwrap();
+        let rect = Rect::new(10.2, 20.0, 40.0, 50.0);
+        let landmarks: Landmarks = std::array::from_fn(|i| Point::new(12.0 + i as f32 * 5.0, 30.0));
+        let detection = Detection::new(&rect, (640, 480), 0.9, "yunet");
+        let keypoints = Keypoints::relative_to(&Rect::new(10.0, 20.0, 41.0, 50.0), &landmarks);
+        let added =
+            add_face(buffer, (640, 480), &rect, [gst::Structure::from(&detection), (&keypoints).into()]);
+        assert!(added);
+        annotate(buffer, vec![vec![(&TrackId(17)).into()]]);
+
+        let faces = faces(buffer);
+        assert_eq!(faces.len(), 1);
+        assert_eq!(faces[0].rect, Rect::new(10.0, 20.0, 41.0, 50.0));
+        assert_eq!(faces[0].track_id, Some(17));
+        assert_eq!(faces[0].detection.as_ref(), Some(&detection));
+        let read = faces[0].landmarks.unwrap();
+        assert!(read.iter().zip(&landmarks).all(|(a, b)| a.distance(*b) < 0.01), "{read:?}");
+    }
+
+    #[test]
+    fn faces_outside_the_frame_are_not_added() {
+        init();
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.get_mut().unwrap();
+        assert!(!add_face(buffer, (100, 100), &Rect::new(200.0, 0.0, 10.0, 10.0), []));
+        assert!(!add_face(buffer, (100, 100), &Rect::new(f32::NAN, 0.0, 10.0, 10.0), []));
+        assert!(add_face(buffer, (100, 100), &Rect::new(-5.0, 95.0, 10.0, 10.0), []));
+        assert_eq!(faces(buffer)[0].rect, Rect::new(0.0, 95.0, 5.0, 5.0));
+    }
+
+    #[test]
+    fn frame_info_is_replaced_not_repeated() {
+        init();
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.get_mut().unwrap();
+        assert_eq!(FrameInfo::read(buffer), None);
+        FrameInfo::foreign().write(buffer);
+        let later = FrameInfo { inferred: true, tracked: true, ended: vec![3, 4] };
+        later.write(buffer);
+        assert_eq!(FrameInfo::read(buffer), Some(later));
+    }
+}

@@ -1,0 +1,128 @@
+//! The figures behind every element's read-only `stats` property.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use gst::glib;
+use gst::prelude::*;
+
+/// Name of the property.
+pub(crate) const PROPERTY: &str = "stats";
+
+/// An element's own properties and `stats` after them, so that their ids stay what they are.
+pub(crate) fn with_stats(own: &[glib::ParamSpec]) -> Vec<glib::ParamSpec> {
+    let stats = glib::ParamSpecBoxed::builder::<gst::Structure>(PROPERTY)
+        .nick("Statistics")
+        .blurb("Frames, faces, work done, failures and times since the start")
+        .read_only()
+        .build();
+    own.iter().cloned().chain([stats]).collect()
+}
+
+/// Weight of the newest frame in the running mean, as a divisor.
+const SMOOTHING: u64 = 8;
+
+/// Counters an element updates without a lock and anyone may read.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    frames: AtomicU64,
+    dropped: AtomicU64,
+    faces: AtomicU64,
+    work: AtomicU64,
+    failures: AtomicU64,
+    latency_us: AtomicU64,
+    latency_mean_us: AtomicU64,
+    latency_max_us: AtomicU64,
+}
+
+impl Figures {
+    /// Back to zero, at the start of a stream.
+    pub(crate) fn reset(&self) {
+        for figure in [
+            &self.frames,
+            &self.dropped,
+            &self.faces,
+            &self.work,
+            &self.failures,
+            &self.latency_us,
+            &self.latency_mean_us,
+            &self.latency_max_us,
+        ] {
+            figure.store(0, Relaxed);
+        }
+    }
+
+    /// Counts a frame that carries `faces` faces and was begun at `begun`.
+    pub(crate) fn frame(&self, faces: usize, begun: Instant) {
+        self.faces.store(faces as u64, Relaxed);
+        self.took(begun.elapsed());
+        self.frames.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a frame that could not be worked on.
+    pub(crate) fn dropped(&self) {
+        self.dropped.fetch_add(1, Relaxed);
+    }
+
+    /// Counts `count` pieces of what the element does: inferences, crops, decisions, events.
+    pub(crate) fn worked(&self, count: usize) {
+        self.work.fetch_add(count as u64, Relaxed);
+    }
+
+    /// Counts something that went wrong and was got over.
+    pub(crate) fn failed(&self) {
+        self.failures.fetch_add(1, Relaxed);
+    }
+
+    fn took(&self, duration: Duration) {
+        let latest_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.latency_us.store(latest_us, Relaxed);
+        self.latency_max_us.fetch_max(latest_us, Relaxed);
+        let mean_us = self.latency_mean_us.load(Relaxed);
+        let next_us = if self.frames.load(Relaxed) == 0 {
+            latest_us
+        } else {
+            (mean_us * (SMOOTHING - 1)).saturating_add(latest_us) / SMOOTHING
+        };
+        self.latency_mean_us.store(next_us, Relaxed);
+    }
+
+    /// The figures as the property shows them; `work` is what the element's pieces of work are called.
+    pub(crate) fn to_structure(&self, element: &str, work: &str) -> gst::Structure {
+        let ms = |figure: &AtomicU64| figure.load(Relaxed) as f64 / 1000.0;
+        gst::Structure::builder(format!("application/x-{element}-stats"))
+            .field("frames", self.frames.load(Relaxed))
+            .field("dropped", self.dropped.load(Relaxed))
+            .field("faces", self.faces.load(Relaxed))
+            .field(work, self.work.load(Relaxed))
+            .field("failures", self.failures.load(Relaxed))
+            .field("latency-ms", ms(&self.latency_us))
+            .field("latency-mean-ms", ms(&self.latency_mean_us))
+            .field("latency-max-ms", ms(&self.latency_max_us))
+            .build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn figures_count_and_reset() {
+        gst::init().unwrap();
+        let figures = Figures::default();
+        figures.frame(3, Instant::now());
+        figures.frame(1, Instant::now());
+        figures.dropped();
+        figures.worked(2);
+        let structure = figures.to_structure("facedetect", "inferences");
+        assert_eq!(structure.name(), "application/x-facedetect-stats");
+        assert_eq!(structure.get::<u64>("frames").unwrap(), 2);
+        assert_eq!(structure.get::<u64>("faces").unwrap(), 1);
+        assert_eq!(structure.get::<u64>("dropped").unwrap(), 1);
+        assert_eq!(structure.get::<u64>("inferences").unwrap(), 2);
+        figures.reset();
+        assert_eq!(figures.to_structure("x", "y").get::<u64>("frames").unwrap(), 0);
+    }
+}
