@@ -1,0 +1,28 @@
+//! `facedetect`: finds faces and writes each onto the buffer with box, five points and score.
+//!
+//! ```text
+//! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! facedetect ! faceoverlay landmarks=true \
+//!     ! videoconvert ! autovideosink
+//! ```
+//!
+//! The name is also that of an element of GStreamer's old OpenCV plugin; where that is installed,
+//! `vedettefacedetect` always means this one.
+
+mod imp;
+
+use gst::glib;
+use gst::prelude::*;
+
+glib::wrapper! {
+    /// The element.
+    pub struct FaceDetect(ObjectSubclass<imp::FaceDetect>)
+        @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Makes the element known to GStreamer under both its names.
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    for name in ["facedetect", "vedettefacedetect"] {
+        gst::Element::register(Some(plugin), name, gst::Rank::NONE, FaceDetect::static_type())?;
+    }
+    Ok(())
+}
