@@ -1,0 +1,328 @@
+//! The tracks in sight and who they were decided to be. Knows no GStreamer: faces in, identities out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use thiserror::Error;
+use vedette_models::embed;
+use vedette_models::identity::{Decision, IdentityPolicy, TrackIdentity};
+
+use super::source::Loaded;
+use crate::meta::params::UNKNOWN;
+use crate::meta::{Embedding, Face, Identity};
+
+/// A track that nobody ended and that was not seen for this long is forgotten.
+const UNSEEN_MS: u64 = 10_000;
+/// Thresholds for galleries of a pack this program does not know.
+const FOREIGN_POLICY: (f32, f32) = (0.363, 0.05);
+
+/// Embeddings that do not compare with the gallery's templates.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum MismatchError {
+    #[error(
+        "the gallery was made with the pack `{pack}` ({expected}), but faceembed uses {found}: set pack={pack} on \
+         faceembed, or make the gallery again"
+    )]
+    Model { pack: String, expected: String, found: String },
+    #[error(
+        "the gallery was made with the pack `{pack}`, whose templates have {expected} numbers, but faceembed makes \
+         {found}: set pack={pack} on faceembed, or make the gallery again"
+    )]
+    Dimension { pack: String, expected: usize, found: usize },
+}
+
+/// When a track is decided, as the properties set it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rules {
+    /// Greatest cosine distance; `None` = the pack's.
+    pub(super) threshold: Option<f32>,
+    /// `None` = the pack's.
+    pub(super) margin: Option<f32>,
+    pub(super) min_crops: usize,
+}
+
+impl Rules {
+    /// The same rules while there is no gallery: crops are gathered, nothing is decided.
+    pub(super) fn undecided(self) -> Self {
+        Self { min_crops: usize::MAX / 4, ..self }
+    }
+
+    fn policy(self, loaded: &Loaded) -> IdentityPolicy {
+        let recognition = loaded.pack.as_ref().and_then(|pack| pack.recognition.as_ref());
+        let (similarity, margin) =
+            recognition.map_or(FOREIGN_POLICY, |it| (it.similarity_threshold, it.margin));
+        IdentityPolicy {
+            threshold: self.threshold.map_or(similarity, |distance| 1.0 - distance),
+            margin: self.margin.unwrap_or(margin),
+            min_crops: self.min_crops,
+            stranger_crops: 2 * self.min_crops,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Track {
+    evidence: TrackIdentity,
+    identity: Option<Identity>,
+    model_name: String,
+    seen_ms: u64,
+}
+
+/// Decides tracks against a gallery.
+#[derive(Debug, Default)]
+pub(super) struct Matcher {
+    tracks: HashMap<u64, Track>,
+    /// What the decisions were made with.
+    basis: Option<(u64, Rules)>,
+    decided: usize,
+}
+
+impl Matcher {
+    /// For each face, who it is, as far as decided.
+    pub(super) fn identify(
+        &mut self,
+        loaded: &Loaded,
+        rules: Rules,
+        now_ms: u64,
+        faces: &[Face],
+    ) -> Result<Vec<Option<Identity>>, MismatchError> {
+        let policy = rules.policy(loaded);
+        if self.basis != Some((loaded.version, rules)) {
+            self.basis = Some((loaded.version, rules));
+            for track in self.tracks.values_mut() {
+                self.decided += usize::from(track.decide(loaded, &policy));
+            }
+        }
+        faces.iter().map(|face| self.identify_one(loaded, rules, &policy, now_ms, face)).collect()
+    }
+
+    fn identify_one(
+        &mut self,
+        loaded: &Loaded,
+        rules: Rules,
+        policy: &IdentityPolicy,
+        now_ms: u64,
+        face: &Face,
+    ) -> Result<Option<Identity>, MismatchError> {
+        if let Some(embedding) = &face.embedding {
+            check(loaded, embedding)?;
+        }
+        let Some(id) = face.track_id else {
+            return Ok(face.embedding.as_ref().and_then(|embedding| once(loaded, rules, embedding)));
+        };
+        let track = self.tracks.entry(id).or_insert_with(Track::new);
+        track.seen_ms = now_ms;
+        if let Some(embedding) = &face.embedding
+            && let Some(vector) = embed::Embedding::from_vector(&embedding.vector)
+        {
+            let quality = face.quality.map_or(0.0, |quality| quality.score as f32);
+            track.evidence.add(&vector, quality);
+            track.model_name.clone_from(&embedding.model_name);
+            self.decided += usize::from(track.decide(loaded, policy));
+        }
+        Ok(track.identity.clone())
+    }
+
+    /// Forgets tracks that ended or have not been seen for long.
+    pub(super) fn forget(&mut self, now_ms: u64, ended: &[u64]) {
+        for id in ended {
+            self.tracks.remove(id);
+        }
+        self.tracks.retain(|_, track| now_ms.saturating_sub(track.seen_ms) <= UNSEEN_MS);
+    }
+
+    /// How many decisions were made or changed since the last call.
+    pub(super) fn take_decided(&mut self) -> usize {
+        std::mem::take(&mut self.decided)
+    }
+}
+
+impl Track {
+    fn new() -> Self {
+        Self { evidence: TrackIdentity::new(), identity: None, model_name: String::new(), seen_ms: 0 }
+    }
+
+    /// Whether the track is somebody else now than before.
+    fn decide(&mut self, loaded: &Loaded, policy: &IdentityPolicy) -> bool {
+        let decision = self.evidence.decide(&loaded.gallery, policy).clone();
+        let identity = identity_of(&decision, &self.evidence, loaded, &self.model_name);
+        let who = |identity: &Option<Identity>| identity.as_ref().map(|identity| identity.person_id.clone());
+        let is_news = who(&identity) != who(&self.identity);
+        self.identity = identity;
+        is_news
+    }
+}
+
+/// A face nobody follows: one crop has to do.
+fn once(loaded: &Loaded, rules: Rules, embedding: &Embedding) -> Option<Identity> {
+    let vector = embed::Embedding::from_vector(&embedding.vector)?;
+    let policy = IdentityPolicy { min_crops: 1, stranger_crops: 1, ..rules.policy(loaded) };
+    let mut evidence = TrackIdentity::new();
+    evidence.add(&vector, 1.0);
+    let mut decision = evidence.decide(&loaded.gallery, &policy).clone();
+    if decision == Decision::Undecided {
+        // There will be no further crop to wait for.
+        decision = Decision::Stranger;
+    }
+    identity_of(&decision, &evidence, loaded, &embedding.model_name)
+}
+
+fn identity_of(
+    decision: &Decision,
+    evidence: &TrackIdentity,
+    loaded: &Loaded,
+    model_name: &str,
+) -> Option<Identity> {
+    match decision {
+        Decision::Undecided => None,
+        Decision::Known(candidate) => {
+            let persons = loaded.gallery.persons();
+            let place = persons.iter().position(|person| Arc::ptr_eq(&person.id, &candidate.person_id));
+            let place = place.or_else(|| persons.iter().position(|person| person.id == candidate.person_id));
+            Some(Identity {
+                label: candidate.name.to_string(),
+                label_id: place.and_then(|place| i32::try_from(place).ok()).unwrap_or(-1),
+                person_id: Some(candidate.person_id.to_string()),
+                confidence: candidate.similarity.into(),
+                margin: candidate.margin.into(),
+                model_name: model_name.into(),
+            })
+        }
+        Decision::Stranger => {
+            let fused = evidence.fused();
+            let nearest = fused.map(|fused| loaded.gallery.best(fused.as_slice(), 2)).unwrap_or_default();
+            let similarity = |place: usize| nearest.get(place).map_or(0.0, |found| found.similarity.max(0.0));
+            Some(Identity {
+                label: UNKNOWN.into(),
+                label_id: -1,
+                person_id: None,
+                confidence: similarity(0).into(),
+                margin: (similarity(0) - similarity(1)).into(),
+                model_name: model_name.into(),
+            })
+        }
+    }
+}
+
+/// Vectors of another model compare with nothing.
+fn check(loaded: &Loaded, embedding: &Embedding) -> Result<(), MismatchError> {
+    if loaded.gallery.is_empty() {
+        return Ok(());
+    }
+    let (expected, found) = (loaded.gallery.dimension(), embedding.vector.len());
+    if expected != found {
+        return Err(MismatchError::Dimension { pack: loaded.pack_name.clone(), expected, found });
+    }
+    let embedder = loaded.pack.as_ref().and_then(|pack| pack.embedder.as_ref());
+    let expected = embedder.map(|embedder| embedder.file.name.trim_end_matches(".onnx"));
+    match expected {
+        Some(expected) if expected != embedding.model_name => Err(MismatchError::Model {
+            pack: loaded.pack_name.clone(),
+            expected: expected.into(),
+            found: embedding.model_name.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::meta::QualityFigures;
+    use vedette_models::gallery::Gallery;
+
+    const RULES: Rules = Rules { threshold: Some(0.5), margin: Some(0.1), min_crops: 2 };
+
+    fn loaded(version: u64, people: &[(&str, [f32; 3])]) -> Loaded {
+        let mut gallery = Gallery::new(3);
+        for (name, vector) in people {
+            gallery.add_person(format!("id-{name}"), *name, &[vector.to_vec()]).unwrap();
+        }
+        Loaded { gallery, pack_name: "test".into(), pack: None, version }
+    }
+
+    fn face(track_id: Option<u64>, vector: Option<[f32; 3]>) -> Face {
+        let embedding = vector.map(|vector| Embedding { vector: vector.to_vec(), model_name: "m".into() });
+        let quality = Some(QualityFigures { score: 0.8, ..QualityFigures::default() });
+        Face { track_id, embedding, quality, ..Face::default() }
+    }
+
+    const ADA: [f32; 3] = [1.0, 0.0, 0.0];
+    const BEN: [f32; 3] = [0.0, 1.0, 0.0];
+    const NOBODY: [f32; 3] = [0.0, 0.0, 1.0];
+
+    fn labels(identities: &[Option<Identity>]) -> Vec<Option<&str>> {
+        identities.iter().map(|identity| identity.as_ref().map(|it| it.label.as_str())).collect()
+    }
+
+    #[test]
+    fn tracks_are_decided_once_there_are_enough_crops_and_stay_so() {
+        let gallery = loaded(1, &[("Ada", ADA), ("Ben", BEN)]);
+        let mut matcher = Matcher::default();
+        let mut see = |faces: &[Face]| matcher.identify(&gallery, RULES, 0, faces).unwrap();
+        assert_eq!(labels(&see(&[face(Some(1), Some(ADA))])), [None]);
+        let found = see(&[face(Some(1), Some(ADA)), face(Some(2), None)]);
+        assert_eq!(labels(&found), [Some("Ada"), None]);
+        let ada = found[0].as_ref().unwrap();
+        assert_eq!((ada.label_id, ada.person_id.as_deref()), (0, Some("id-Ada")));
+        assert_eq!(labels(&see(&[face(Some(1), None)])), [Some("Ada")], "every region of a decided track");
+        for _ in 0..4 {
+            see(&[face(Some(2), Some(NOBODY))]);
+        }
+        let found = see(&[face(Some(2), None)]);
+        assert_eq!(labels(&found), [Some("unknown")]);
+        assert_eq!(found[0].as_ref().unwrap().person_id, None);
+    }
+
+    #[test]
+    fn a_changed_gallery_decides_open_tracks_again() {
+        let mut matcher = Matcher::default();
+        let faces = [face(Some(1), Some(ADA))];
+        for _ in 0..4 {
+            matcher.identify(&loaded(1, &[]), RULES, 0, &faces).unwrap();
+        }
+        let seen = [face(Some(1), None)];
+        assert_eq!(labels(&matcher.identify(&loaded(1, &[]), RULES, 0, &seen).unwrap()), [Some("unknown")]);
+        for _ in 0..4 {
+            matcher.identify(&loaded(2, &[("Ada", ADA)]), RULES, 0, &faces).unwrap();
+        }
+        let found = matcher.identify(&loaded(2, &[("Ada", ADA)]), RULES, 0, &seen).unwrap();
+        assert_eq!(labels(&found), [Some("Ada")]);
+        let found = matcher.identify(&loaded(3, &[("Ben", BEN)]), RULES, 0, &seen).unwrap();
+        assert_ne!(labels(&found), [Some("Ada")], "erased people are named no more");
+    }
+
+    #[test]
+    fn faces_nobody_follows_are_decided_by_themselves() {
+        let gallery = loaded(1, &[("Ada", ADA)]);
+        let faces = [face(None, Some(ADA)), face(None, Some(NOBODY)), face(None, None)];
+        let found = Matcher::default().identify(&gallery, RULES, 0, &faces).unwrap();
+        assert_eq!(labels(&found), [Some("Ada"), Some("unknown"), None]);
+    }
+
+    #[test]
+    fn embeddings_of_another_model_are_an_error_that_says_what_to_do() {
+        let mut matcher = Matcher::default();
+        let two = Embedding { vector: vec![1.0, 0.0], model_name: "m".into() };
+        let faces = [Face { embedding: Some(two), ..Face::default() }];
+        let error = matcher.identify(&loaded(1, &[("Ada", ADA)]), RULES, 0, &faces).unwrap_err();
+        assert!(error.to_string().contains("set pack=test on faceembed"), "{error}");
+        assert!(matcher.identify(&loaded(1, &[]), RULES, 0, &faces).is_ok(), "nobody to compare with");
+
+        let pack = vedette_models::pack::Packs::get("opencv").unwrap();
+        let gallery = Loaded { pack: Some(pack), ..loaded(1, &[("Ada", ADA)]) };
+        let error = matcher.identify(&gallery, RULES, 0, &[face(None, Some(ADA))]).unwrap_err();
+        assert!(matches!(error, MismatchError::Model { .. }));
+    }
+
+    #[test]
+    fn ended_and_lost_tracks_are_forgotten() {
+        let mut matcher = Matcher::default();
+        matcher.identify(&loaded(1, &[]), RULES, 0, &[face(Some(1), None), face(Some(2), None)]).unwrap();
+        matcher.forget(0, &[1]);
+        assert_eq!(matcher.tracks.len(), 1);
+        matcher.forget(20_000, &[]);
+        assert!(matcher.tracks.is_empty());
+    }
+}
