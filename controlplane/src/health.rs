@@ -19,6 +19,7 @@ async fn health(state: State) -> impl Reply {
     let body = json!({
         "status": if is_available { "healthy" } else { "unhealthy" },
         "database": if is_available { "connected" } else { "unavailable" },
+        "face_detector": state.vision.status(),
         "api": "running",
         "cache": "memory",
         "workers": { "local": *state.local_worker.borrow(), "connected": state.workers.fresh_workers() },

@@ -17,11 +17,13 @@ use vedette_migrations::{Migrator, MigratorTrait as _};
 use crate::auth::TokenSigner;
 use crate::config::{Config, Stage};
 use crate::filters::Route;
+use crate::gallery::LiveGallery;
 use crate::state::{AppState, State};
 use crate::storage::Storage;
 use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
+use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
-use crate::{cameras, database, routes, secrets, server, users};
+use crate::{cameras, database, persons, routes, secrets, server, users};
 
 /// The first password of the first user while developing; it must be changed before anything else.
 const FIRST_PASSWORD: &str = "admin123";
@@ -51,6 +53,9 @@ impl App {
             .await
             .context("cannot make the cameras of cameras.sources")?;
         let storage = Storage::open(&config.environment.data_dir)?;
+        persons::remove_orphaned_photos(&db, &storage).await.context("cannot look through the photos")?;
+        let vision = Arc::new(Vision::from_config(&config.file)?);
+        let gallery = LiveGallery::new(vision.pack().name.clone(), vision.dimension());
 
         let address = SocketAddr::new(config.file.server.host, config.file.server.port);
         let listener = TcpListener::bind(address).await.with_context(|| {
@@ -64,6 +69,8 @@ impl App {
             config,
             db,
             storage,
+            vision,
+            gallery,
             tokens,
             workers: WorkerRegistry::default(),
             worker_token,
@@ -90,9 +97,11 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (stop, stopped) = watch::channel(false);
         let local_worker = self.local_worker();
-        let supervisor = self.state.config.file.workers.local.then(|| {
-            tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped))
-        });
+        let supervisor =
+            self.state.config.file.workers.local.then(|| {
+                tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped))
+            });
+        self.state.vision.preload();
         tracing::info!("listening on http://{}", self.address);
         let shutdown = async {
             shutdown.await;

@@ -7,10 +7,12 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use vedette_events::PipelineSettings;
 
-use crate::auth::TokenSigner;
+use crate::auth::{CurrentUser, TokenSigner};
 use crate::config::Config;
+use crate::gallery::LiveGallery;
 use crate::storage::Storage;
 use crate::supervisor::LocalWorkerStatus;
+use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
 
 /// The state as filters pass it on.
@@ -25,6 +27,10 @@ pub struct AppState {
     pub db: DatabaseConnection,
     /// Pictures.
     pub storage: Storage,
+    /// Finds and tells apart the faces of pictures that are sent.
+    pub vision: Arc<Vision>,
+    /// Who is known.
+    pub gallery: LiveGallery,
     /// Makes and checks access tokens.
     pub tokens: TokenSigner,
     /// What workers reported last.
@@ -36,6 +42,13 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// The user as the settings see one: while developing, the first password may be let stand.
+    pub fn lift_password_change(&self, user: CurrentUser) -> CurrentUser {
+        let must_change_password =
+            user.must_change_password && self.config.file.security.force_password_change;
+        CurrentUser { must_change_password, ..user }
+    }
+
     /// How the pipelines of all cameras are set.
     pub fn pipeline_settings(&self) -> PipelineSettings {
         let file = &self.config.file;

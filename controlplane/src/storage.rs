@@ -15,6 +15,8 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::error::{ApiError, ErrorKind};
+
 /// Staging folders older than this belong to nobody: no request lasts as long.
 const STAGING_LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -34,6 +36,16 @@ impl StorageError {
     /// True when the file was not there.
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+impl From<StorageError> for ApiError {
+    /// The path is for the log; that a picture is gone is the client's business.
+    fn from(error: StorageError) -> Self {
+        if error.is_not_found() {
+            return Self::new(ErrorKind::NotFound, "the picture is not there any more").with_cause(error);
+        }
+        Self::internal(error)
     }
 }
 
@@ -307,7 +319,9 @@ mod tests {
 
     #[test]
     fn keys_that_lead_elsewhere_are_refused() {
-        for text in ["", "a", "/etc/passwd", "photos/../../x", "photos//x", "photos/.x", "photos/a b", "a/\\b"] {
+        for text in
+            ["", "a", "/etc/passwd", "photos/../../x", "photos//x", "photos/.x", "photos/a b", "a/\\b"]
+        {
             assert_eq!(ObjectKey::parse(text), None, "{text:?}");
         }
         let key = ObjectKey::photo(Uuid::nil(), Uuid::nil());

@@ -12,6 +12,8 @@ use thiserror::Error;
 use warp::filters::multipart::{FormData, Part};
 use warp::{Buf as _, Filter};
 
+use crate::error::ApiError;
+
 /// What is read and dropped of a request that is refused anyway.
 const MAX_DRAINED_BYTES: usize = 512 * 1024 * 1024;
 /// How long that may take.
@@ -61,6 +63,20 @@ pub enum UploadError {
     /// A text field is not UTF-8.
     #[error("the field `{0}` is not UTF-8 text")]
     NotText(String),
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        let message = error.to_string();
+        match error {
+            UploadError::NotMultipart => Self::unsupported_media(message),
+            UploadError::Damaged(_) => Self::file_processing(message),
+            UploadError::FileTooLarge { .. }
+            | UploadError::TooManyFiles { .. }
+            | UploadError::TextTooLarge(_) => Self::too_large(message),
+            UploadError::NotText(field) => Self::validation(field, "must be UTF-8 text"),
+        }
+    }
 }
 
 /// One part of a form.
@@ -209,6 +225,8 @@ fn shown_filename(filename: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
 
     const LIMITS: UploadLimits = UploadLimits { file_fields: &["image"], max_files: 2, max_file_bytes: 8 };
 
@@ -223,9 +241,22 @@ mod tests {
         body + "--X--\r\n"
     }
 
+    /// Sends a body through [`multipart`] as a server would, and reads it to its end or first error.
     async fn read(content_type: &str, body: String) -> Result<Vec<Field>, UploadError> {
-        let request = warp::test::request().header("content-type", content_type).body(body);
-        let form = request.filter(&multipart()).await.unwrap();
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+        let route = multipart().then(move |form| {
+            let sender = sender.clone();
+            async move {
+                sender.send(read_all(form).await).await.unwrap();
+                warp::http::StatusCode::OK
+            }
+        });
+        let request = warp::http::Request::post("/").header("content-type", content_type).body(body).unwrap();
+        TowerToHyperService::new(warp::service(route)).call(request).await.unwrap();
+        receiver.recv().await.unwrap()
+    }
+
+    async fn read_all(form: Option<FormData>) -> Result<Vec<Field>, UploadError> {
         let mut upload = Upload::new(form, LIMITS)?;
         let mut fields = Vec::new();
         while let Some(field) = upload.next().await? {
@@ -240,7 +271,8 @@ mod tests {
 
     #[tokio::test]
     async fn texts_and_files_are_told_apart_by_the_fields_name() {
-        let fields = read_parts(&[("name", None, " Ada "), ("image", Some("C:\\a\\b.jpg"), "12345678")]).await;
+        let fields =
+            read_parts(&[("name", None, " Ada "), ("image", Some("C:\\a\\b.jpg"), "12345678")]).await;
         let expected = [
             Field::Text { name: "name".into(), value: "Ada".into() },
             Field::File { name: "image".into(), filename: "b.jpg".into(), bytes: b"12345678".to_vec() },

@@ -1,6 +1,8 @@
 //! The command line.
 
+mod gallery;
 mod migrate;
+mod models;
 mod serve;
 mod user;
 
@@ -59,6 +61,10 @@ enum Command {
     Migrate(migrate::MigrateArguments),
     /// Make users and set passwords
     User(user::UserArguments),
+    /// Fetch, list and check model files
+    Models(models::ModelsArguments),
+    /// Make a gallery file of photos
+    Gallery(gallery::GalleryArguments),
 }
 
 /// Runs the command the process was started with; a failure is told on standard error.
@@ -77,6 +83,8 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
         Command::Migrate(arguments) => runtime()?.block_on(migrate::run(arguments)),
         Command::User(arguments) => runtime()?.block_on(user::run(arguments)),
+        Command::Models(arguments) => models::run(arguments),
+        Command::Gallery(arguments) => gallery::run(arguments),
     }
 }
 

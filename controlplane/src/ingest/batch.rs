@@ -12,20 +12,21 @@ use thiserror::Error;
 use uuid::Uuid;
 use vedette_events::{FaceEvent, decode_vector};
 
+use crate::cameras::CameraId;
+use crate::error::ApiError;
+
 /// Events in one request.
-pub const MAX_EVENTS: usize = 10_000;
+pub(super) const MAX_EVENTS: usize = 10_000;
 /// Size of one decoded snapshot.
-pub const MAX_SNAPSHOT_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_SNAPSHOT_BYTES: usize = 1024 * 1024;
 /// Longest side of a snapshot: it shows one face with some surroundings.
 const MAX_SNAPSHOT_SIDE: u32 = 4096;
-/// Longest camera id, as for cameras made through the API.
-const MAX_CAMERA_ID_CHARS: usize = 64;
 /// Longest embedding any pack makes, with room to spare.
 const MAX_EMBEDDING_DIMENSION: usize = 4096;
 
 /// A body that cannot be ingested.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum BatchError {
+pub(super) enum BatchError {
     /// One event does not hold; `place` names it as `line 3` or `event 3`.
     #[error("{place}: {reason}")]
     Event {
@@ -42,24 +43,34 @@ pub enum BatchError {
     TooMany,
 }
 
+impl From<BatchError> for ApiError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Event { place, reason } => Self::validation(place, reason),
+            BatchError::Array(_) => Self::validation("", error.to_string()),
+            BatchError::TooMany => Self::too_large(error.to_string()),
+        }
+    }
+}
+
 /// An event that holds, with its picture and embedding decoded.
 #[derive(Debug)]
-pub struct CheckedEvent {
+pub(super) struct CheckedEvent {
     /// The event, without the base64 texts.
-    pub event: FaceEvent,
+    pub(super) event: FaceEvent,
     /// The person it names, if that is an id this control plane could have given.
-    pub person_id: Option<Uuid>,
+    pub(super) person_id: Option<Uuid>,
     /// The JPEG that came with it.
-    pub snapshot: Option<Vec<u8>>,
+    pub(super) snapshot: Option<Vec<u8>>,
     /// The stranger's embedding.
-    pub embedding: Option<Vec<f32>>,
+    pub(super) embedding: Option<Vec<f32>>,
 }
 
 /// Reads and checks every event of `body`.
 ///
 /// # Errors
 /// When an event does not hold, or there are too many.
-pub fn parse(body: &[u8]) -> Result<Vec<CheckedEvent>, BatchError> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<CheckedEvent>, BatchError> {
     let body = body.trim_ascii();
     if body.first() == Some(&b'[') { parse_array(body) } else { parse_lines(body) }
 }
@@ -101,7 +112,7 @@ fn check(mut event: FaceEvent) -> Result<CheckedEvent, String> {
     if event.event_id.is_nil() {
         return Err("event_id must not be all zeros".to_owned());
     }
-    check_camera_id(&event.camera_id)?;
+    event.camera_id.parse::<CameraId>().map_err(|reason| format!("camera_id {reason}"))?;
     check_range("confidence", event.confidence, 0.0, 1.0)?;
     check_range("quality", event.quality, 0.0, 1.0)?;
     if let Some(person) = &event.person {
@@ -121,15 +132,6 @@ fn check(mut event: FaceEvent) -> Result<CheckedEvent, String> {
     let embedding = event.embedding.take().map(|text| decode_embedding(&text)).transpose()?;
     let person_id = event.person.as_ref().and_then(|person| person.id.parse().ok());
     Ok(CheckedEvent { event, person_id, snapshot, embedding })
-}
-
-fn check_camera_id(id: &str) -> Result<(), String> {
-    let is_short_name = (1..=MAX_CAMERA_ID_CHARS).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if is_short_name {
-        return Ok(());
-    }
-    Err(format!("camera_id must be 1 to {MAX_CAMERA_ID_CHARS} letters, digits, `-`, `_` or `.`"))
 }
 
 fn check_range(name: &str, value: f32, least: f32, most: f32) -> Result<(), String> {

@@ -1,0 +1,89 @@
+//! `vedette gallery`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use vedette_models::analyzer::Analyzer;
+
+use super::ConfigArguments;
+use crate::gallery::build::{Progress, build};
+use crate::vision::Vision;
+
+#[derive(Debug, Args)]
+pub(super) struct GalleryArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a gallery file of photos, for `facematch gallery=file://…` without a control plane
+    Build {
+        /// Folder with one folder of photos per person, named after the person
+        dir: PathBuf,
+        /// File to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+pub(super) fn run(arguments: GalleryArguments) -> Result<()> {
+    let Action::Build { dir, out } = arguments.action;
+    let vision = Vision::from_config(&arguments.config.load()?.file)?;
+    let pack = &vision.pack().name;
+    let analyzer = Analyzer::open(pack)?;
+    let tell = |progress: Progress<'_>| eprintln!("{progress}");
+    let gallery = build(&dir, &analyzer, pack, vision.dimension(), vision.rules(), tell)?;
+    let json = serde_json::to_vec(&gallery).context("the gallery cannot be written as JSON")?;
+    write_whole(&out, &json).with_context(|| format!("cannot write `{}`", out.display()))?;
+    let templates: usize = gallery.persons.iter().map(|person| person.templates.len()).sum();
+    eprintln!("{}: {} people, {templates} photos", out.display(), gallery.persons.len());
+    Ok(())
+}
+
+/// Puts a file in place in one step: pipelines that watch it must never read half of it. Only its owner may
+/// read it, for it holds what faces are recognised by.
+fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = file.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
+    let mut temporary_name = std::ffi::OsString::from(".");
+    temporary_name.push(name);
+    temporary_name.push(format!(".{}", std::process::id()));
+    let temporary = folder.join(temporary_name);
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut out: File = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        out.write_all(bytes)?;
+        out.sync_all()?;
+        fs::rename(&temporary, file)
+    };
+    let written = write();
+    if written.is_err() {
+        // The write is what failed; that its leftover cannot be removed either adds nothing.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gallery.json");
+        write_whole(&file, b"one").unwrap();
+        write_whole(&file, b"two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert!(write_whole(folder.path(), b"x").is_err(), "a folder is no file");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+}

@@ -1,0 +1,61 @@
+//! HTTP side of looking at pictures.
+
+use warp::Reply;
+use warp::filters::multipart::FormData;
+
+use super::service;
+use crate::auth::CurrentUser;
+use crate::error::ApiError;
+use crate::state::State;
+use crate::upload::{Field, Upload, UploadLimits};
+
+/// Size of one picture as it is sent.
+const MAX_PICTURE_BYTES: usize = 20 * 1024 * 1024;
+
+pub(super) async fn detect(
+    state: State,
+    _user: CurrentUser,
+    form: Option<FormData>,
+) -> Result<impl Reply, ApiError> {
+    let [image] = read_pictures(form, &["image"]).await?;
+    Ok(warp::reply::json(&service::detect(&state, image).await?))
+}
+
+pub(super) async fn verify(
+    state: State,
+    _user: CurrentUser,
+    form: Option<FormData>,
+) -> Result<impl Reply, ApiError> {
+    let [image_a, image_b] = read_pictures(form, &["image_a", "image_b"]).await?;
+    Ok(warp::reply::json(&service::verify(&state, image_a, image_b).await?))
+}
+
+/// The files of a form that holds exactly one in each of `names`.
+async fn read_pictures<const N: usize>(
+    form: Option<FormData>,
+    names: &'static [&'static str; N],
+) -> Result<[Vec<u8>; N], ApiError> {
+    let limits = UploadLimits { file_fields: names, max_files: N, max_file_bytes: MAX_PICTURE_BYTES };
+    let mut upload = Upload::new(form, limits)?;
+    let mut pictures = [const { None }; N];
+    while let Some(field) = upload.next().await? {
+        match field {
+            Field::File { name, bytes, .. } => {
+                let slots = names.iter().zip(&mut pictures);
+                if let Some((_, slot)) = slots.into_iter().find(|(wanted, _)| **wanted == name) {
+                    *slot = Some(bytes);
+                }
+            }
+            Field::Text { name, .. } => {
+                let message = format!("there is no such field; send {}", names.join(" and "));
+                upload.drain().await;
+                return Err(ApiError::validation(name, message));
+            }
+        }
+    }
+    let missing = names.iter().zip(&pictures).find(|(_, picture)| picture.is_none());
+    if let Some((name, _)) = missing {
+        return Err(ApiError::validation(*name, "send a picture"));
+    }
+    Ok(pictures.map(Option::unwrap_or_default))
+}

@@ -1,0 +1,48 @@
+//! What cameras saw, for people: lists, single events, their pictures.
+
+mod csv;
+mod handler;
+mod model;
+mod service;
+
+use uuid::Uuid;
+use warp::Filter as _;
+use warp::filters::BoxedFilter;
+
+use crate::auth::Role;
+use crate::filters::{self, Route, respond};
+use crate::state::State;
+
+/// `/detections…`.
+pub fn routes(state: &State) -> Route {
+    let list = warp::path!("detections")
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .and(filters::query())
+        .and(filters::page())
+        .then(handler::list)
+        .map(respond)
+        .boxed();
+    let get = detection()
+        .and(warp::path::end())
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .then(handler::get)
+        .map(respond)
+        .boxed();
+    let snapshot = detection()
+        .and(warp::path!("snapshot"))
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .then(handler::snapshot)
+        .map(respond)
+        .boxed();
+    filters::any_of([list, get, snapshot])
+}
+
+fn detection() -> BoxedFilter<(Uuid,)> {
+    warp::path("detections").and(filters::uuid_param("detection")).boxed()
+}

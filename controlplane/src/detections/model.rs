@@ -1,0 +1,138 @@
+//! A detection as clients see one, and what a list of them can be asked for.
+
+use chrono::{DateTime, Utc};
+use sea_orm::Order;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use vedette_events::{BoundingBox, EventKind, FrameSize};
+
+use crate::entity::detections;
+use crate::error::ApiError;
+
+/// A detection as the API answers it; never the embedding.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct DetectionView {
+    pub(super) id: Uuid,
+    pub(super) event_id: Uuid,
+    pub(super) kind: String,
+    pub(super) timestamp: DateTime<Utc>,
+    pub(super) stream_time_ms: i64,
+    pub(super) camera_id: String,
+    pub(super) track_id: i64,
+    pub(super) person_id: Option<Uuid>,
+    pub(super) person_name: Option<String>,
+    pub(super) similarity: Option<f32>,
+    pub(super) confidence: f32,
+    pub(super) quality: f32,
+    pub(super) bounding_box: BoundingBox,
+    pub(super) frame: FrameSize,
+    pub(super) age: Option<f32>,
+    pub(super) gender: Option<String>,
+    /// `null` when the event came without a picture.
+    pub(super) snapshot_url: Option<String>,
+    /// `left` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_seen: Option<DateTime<Utc>>,
+    /// `left` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen: Option<DateTime<Utc>>,
+}
+
+impl From<detections::Model> for DetectionView {
+    fn from(row: detections::Model) -> Self {
+        // Ingest stores nothing negative.
+        let pixels = |number: i32| number.unsigned_abs();
+        let snapshot_url = row.snapshot_path.as_ref().map(|_| format!("/api/detections/{}/snapshot", row.id));
+        Self {
+            id: row.id,
+            event_id: row.event_id,
+            kind: row.kind,
+            timestamp: row.timestamp,
+            stream_time_ms: row.stream_time_ms,
+            camera_id: row.camera_id,
+            track_id: row.track_id,
+            person_id: row.person_id,
+            person_name: row.person_name,
+            similarity: row.similarity,
+            confidence: row.confidence,
+            quality: row.quality,
+            bounding_box: BoundingBox {
+                x: pixels(row.box_x),
+                y: pixels(row.box_y),
+                width: pixels(row.box_width),
+                height: pixels(row.box_height),
+            },
+            frame: FrameSize { width: pixels(row.frame_width), height: pixels(row.frame_height) },
+            age: row.age,
+            gender: row.gender,
+            snapshot_url,
+            first_seen: row.first_seen,
+            last_seen: row.last_seen,
+        }
+    }
+}
+
+/// What `GET /api/detections` can be asked for besides a page.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct DetectionFilter {
+    pub(super) person_id: Option<Uuid>,
+    pub(super) camera_id: Option<String>,
+    /// Not before.
+    pub(super) from: Option<DateTime<Utc>>,
+    /// Before.
+    pub(super) to: Option<DateTime<Utc>>,
+    /// Enrolled people only, or strangers only.
+    pub(super) known: Option<bool>,
+    pub(super) min_confidence: Option<f32>,
+    pub(super) kind: Option<EventKind>,
+    /// A column, with `-` before it to turn the order round.
+    pub(super) sort: Option<String>,
+    #[serde(default)]
+    pub(super) format: ListFormat,
+}
+
+/// How a list is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ListFormat {
+    /// One page as JSON.
+    #[default]
+    Json,
+    /// Everything as CSV.
+    Csv,
+}
+
+impl DetectionFilter {
+    /// The order asked for; newest first if none is.
+    pub(super) fn order(&self) -> Result<(detections::Column, Order), ApiError> {
+        let sort = self.sort.as_deref().unwrap_or("-timestamp");
+        let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
+        let column = match name {
+            "timestamp" => detections::Column::Timestamp,
+            "confidence" => detections::Column::Confidence,
+            "similarity" => detections::Column::Similarity,
+            "quality" => detections::Column::Quality,
+            "camera_id" => detections::Column::CameraId,
+            "person_name" => detections::Column::PersonName,
+            _ => {
+                let known = "timestamp, confidence, similarity, quality, camera_id or person_name, `-` before it for \
+                             descending";
+                return Err(ApiError::validation("sort", format!("must be {known}")));
+            }
+        };
+        Ok((column, order))
+    }
+
+    /// Says what does not hold.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        if self.min_confidence.is_some_and(|confidence| !(0.0..=1.0).contains(&confidence)) {
+            return Err(ApiError::validation("min_confidence", "must be from 0 to 1"));
+        }
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            return Err(ApiError::validation("from", "must not be after `to`"));
+        }
+        Ok(())
+    }
+}

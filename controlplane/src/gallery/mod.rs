@@ -1,0 +1,25 @@
+//! Who is known, for those who look: workers fetch it over HTTP, `/detect` and registration search it here.
+
+pub(crate) mod build;
+mod handler;
+mod service;
+
+use warp::Filter as _;
+
+pub use service::{BuiltGallery, LiveGallery};
+
+use crate::filters::{self, Route, respond};
+use crate::state::State;
+
+/// `/gallery`.
+pub fn routes(state: &State) -> Route {
+    warp::path!("gallery")
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::worker_or_api_key(state))
+        .and(warp::header::optional("if-none-match"))
+        .and(filters::query())
+        .then(handler::get)
+        .map(respond)
+        .boxed()
+}

@@ -1,0 +1,206 @@
+//! The gallery as it is now, built from the database when it changed and kept until it changes again.
+//!
+//! Two signals say that it changed. A service that enrols or removes someone calls [`LiveGallery::changed`],
+//! which wakes every waiting worker at once. For changes another instance made on the same database, waiters look
+//! once a second at a fingerprint of the tables: two aggregates, far cheaper than the gallery.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sea_orm::prelude::DateTimeUtc;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+use vedette_events::{GalleryPerson, GallerySnapshot, encode_vector};
+use vedette_models::gallery::Gallery;
+
+use crate::entity::{face_templates, persons};
+use crate::error::ApiError;
+use crate::persons::template;
+
+/// How often waiters look for changes made by other instances.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The gallery at one moment.
+#[derive(Debug)]
+pub struct BuiltGallery {
+    change: u64,
+    fingerprint: Fingerprint,
+    /// Strong validator of `body`.
+    pub etag: String,
+    /// The [`GallerySnapshot`] as JSON.
+    pub body: Bytes,
+    /// The same people, searchable.
+    pub index: Gallery,
+}
+
+/// What tells two states of the tables apart without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    persons: (i64, Option<DateTimeUtc>),
+    templates: (i64, Option<DateTimeUtc>),
+}
+
+/// Keeps the gallery of one pack up to date.
+#[derive(Debug)]
+pub struct LiveGallery {
+    pack: String,
+    dimension: usize,
+    change: watch::Sender<u64>,
+    built: Mutex<Option<Arc<BuiltGallery>>>,
+    enrolment: Mutex<()>,
+}
+
+impl LiveGallery {
+    /// A gallery of the templates `pack` made, each of `dimension` numbers.
+    pub fn new(pack: String, dimension: usize) -> Self {
+        Self {
+            pack,
+            dimension,
+            change: watch::Sender::new(0),
+            built: Mutex::new(None),
+            enrolment: Mutex::new(()),
+        }
+    }
+
+    /// To be held from asking whether a face is known until the commit that makes it known.
+    pub async fn enrolment(&self) -> MutexGuard<'_, ()> {
+        self.enrolment.lock().await
+    }
+
+    /// Says that someone was enrolled, changed or removed. Call it after the commit.
+    pub fn changed(&self) {
+        self.change.send_modify(|change| *change += 1);
+    }
+
+    /// The gallery as it is now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn current(&self, db: &DatabaseConnection) -> Result<Arc<BuiltGallery>, ApiError> {
+        // The lock is held while building: a second caller waits for the result instead of building it too.
+        let mut built = self.built.lock().await;
+        // Read before the tables: a change that arrives in between is seen as new by the next caller.
+        let change = *self.change.borrow();
+        let fingerprint = self.fingerprint(db).await?;
+        if let Some(built) = built.as_ref()
+            && built.change == change
+            && built.fingerprint == fingerprint
+        {
+            return Ok(Arc::clone(built));
+        }
+        let fresh = Arc::new(self.build(db, change, fingerprint).await?);
+        *built = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    /// The gallery as soon as it is another than those `is_known` says yes to, or as it is when `wait` has passed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn wait_for_other_than(
+        &self,
+        db: &DatabaseConnection,
+        is_known: impl Fn(&str) -> bool,
+        wait: Duration,
+    ) -> Result<Arc<BuiltGallery>, ApiError> {
+        let deadline = Instant::now() + wait;
+        let mut change = self.change.subscribe();
+        loop {
+            let gallery = self.current(db).await?;
+            if !is_known(&gallery.etag) || Instant::now() >= deadline {
+                return Ok(gallery);
+            }
+            let next_look = deadline.min(Instant::now() + POLL_INTERVAL);
+            // Either way it is time to look; the sender lives as long as `self`, so waiting cannot fail.
+            let _ = tokio::time::timeout_at(next_look, change.changed()).await;
+        }
+    }
+
+    async fn fingerprint(&self, db: &DatabaseConnection) -> Result<Fingerprint, DbErr> {
+        let persons = persons::Entity::find()
+            .select_only()
+            .expr(Expr::col(persons::Column::Id).count())
+            .expr(Expr::col(persons::Column::UpdatedAt).max())
+            .filter(persons::Column::IsActive.eq(true))
+            .into_tuple()
+            .one(db)
+            .await?;
+        let templates = face_templates::Entity::find()
+            .select_only()
+            .expr(Expr::col(face_templates::Column::Id).count())
+            .expr(Expr::col(face_templates::Column::CreatedAt).max())
+            .filter(face_templates::Column::Pack.eq(self.pack.as_str()))
+            .into_tuple()
+            .one(db)
+            .await?;
+        Ok(Fingerprint { persons: persons.unwrap_or_default(), templates: templates.unwrap_or_default() })
+    }
+
+    async fn build(
+        &self,
+        db: &DatabaseConnection,
+        change: u64,
+        fingerprint: Fingerprint,
+    ) -> Result<BuiltGallery, ApiError> {
+        let persons: Vec<(Uuid, String)> = persons::Entity::find()
+            .select_only()
+            .columns([persons::Column::Id, persons::Column::Name])
+            .filter(persons::Column::IsActive.eq(true))
+            .order_by_asc(persons::Column::Id)
+            .into_tuple()
+            .all(db)
+            .await?;
+        let templates: Vec<(Uuid, Vec<u8>)> = face_templates::Entity::find()
+            .select_only()
+            .columns([face_templates::Column::PersonId, face_templates::Column::Template])
+            .filter(face_templates::Column::Pack.eq(self.pack.as_str()))
+            .order_by_asc(face_templates::Column::Id)
+            .into_tuple()
+            .all(db)
+            .await?;
+        let (pack, dimension) = (self.pack.clone(), self.dimension);
+        let assemble = move || assemble(pack, dimension, persons, templates);
+        let (index, body) = tokio::task::spawn_blocking(assemble).await.map_err(ApiError::internal)??;
+        let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..16]));
+        Ok(BuiltGallery { change, fingerprint, etag, body, index })
+    }
+}
+
+/// Puts people and templates together. A template that cannot be read is left out and said so: one broken row
+/// must not make everyone a stranger.
+fn assemble(
+    pack: String,
+    dimension: usize,
+    persons: Vec<(Uuid, String)>,
+    templates: Vec<(Uuid, Vec<u8>)>,
+) -> Result<(Gallery, Bytes), ApiError> {
+    let mut vectors_of: HashMap<Uuid, Vec<Vec<f32>>> = HashMap::with_capacity(persons.len());
+    for (person_id, stored) in templates {
+        match template::from_stored(&stored).filter(|vector| vector.len() == dimension) {
+            Some(vector) => vectors_of.entry(person_id).or_default().push(vector),
+            None => {
+                tracing::error!(%person_id, "a face template in the database is damaged; add the photo again")
+            }
+        }
+    }
+    let mut index = Gallery::new(dimension);
+    let mut listed = Vec::with_capacity(persons.len());
+    for (id, name) in persons {
+        let Some(vectors) = vectors_of.remove(&id) else { continue };
+        if let Err(error) = index.add_person(id.to_string(), name.as_str(), &vectors) {
+            tracing::error!(%error, "a person is left out of the gallery");
+            continue;
+        }
+        let templates = vectors.iter().map(|vector| encode_vector(vector)).collect();
+        listed.push(GalleryPerson { id: id.to_string(), name, templates });
+    }
+    let snapshot = GallerySnapshot { pack, dimension, persons: listed };
+    let body = serde_json::to_vec(&snapshot).map_err(ApiError::internal)?;
+    Ok((index, body.into()))
+}

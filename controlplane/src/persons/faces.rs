@@ -1,0 +1,59 @@
+//! The accepted photos of a person.
+
+use sea_orm::{
+    ColumnTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryFilter as _,
+    QueryOrder as _,
+};
+use uuid::Uuid;
+
+use super::model::FaceView;
+use crate::entity::face_templates;
+use crate::error::ApiError;
+use crate::state::State;
+use crate::storage::ObjectKey;
+
+/// All of a person's, oldest first.
+pub(super) async fn list(db: &DatabaseConnection, person_id: Uuid) -> Result<Vec<FaceView>, ApiError> {
+    let faces = face_templates::Entity::find()
+        .filter(face_templates::Column::PersonId.eq(person_id))
+        .order_by_asc(face_templates::Column::Id)
+        .all(db)
+        .await?;
+    Ok(faces.into_iter().map(FaceView::from).collect())
+}
+
+/// The JPEG of one.
+pub(super) async fn photo(state: &State, person_id: Uuid, face_id: Uuid) -> Result<Vec<u8>, ApiError> {
+    let face = find(&state.db, person_id, face_id).await?;
+    let Some(key) = photo_key(&face) else { return Err(ApiError::not_found("photo of face", face_id)) };
+    let storage = state.storage.clone();
+    let read = tokio::task::spawn_blocking(move || storage.read(&key));
+    Ok(read.await.map_err(ApiError::internal)??)
+}
+
+/// Removes one, photo and template.
+pub(super) async fn delete(state: &State, person_id: Uuid, face_id: Uuid) -> Result<(), ApiError> {
+    let face = find(&state.db, person_id, face_id).await?;
+    if let Some(key) = photo_key(&face) {
+        let storage = state.storage.clone();
+        let remove = tokio::task::spawn_blocking(move || storage.remove(&key));
+        remove.await.map_err(ApiError::internal)??;
+    }
+    face.delete(&state.db).await?;
+    state.gallery.changed();
+    Ok(())
+}
+
+async fn find(
+    db: &DatabaseConnection,
+    person_id: Uuid,
+    face_id: Uuid,
+) -> Result<face_templates::Model, ApiError> {
+    let face = face_templates::Entity::find_by_id(face_id).one(db).await?;
+    let face = face.filter(|face| face.person_id == person_id);
+    face.ok_or_else(|| ApiError::not_found("face", face_id))
+}
+
+fn photo_key(face: &face_templates::Model) -> Option<ObjectKey> {
+    face.photo_path.as_deref().and_then(ObjectKey::parse)
+}

@@ -1,0 +1,231 @@
+//! Reading, changing and removing people.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseConnection, EntityTrait as _,
+    IntoActiveModel as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Set,
+};
+use serde::Deserialize;
+use uuid::Uuid;
+use vedette_events::EventKind;
+
+use super::enrol;
+use super::model::{PersonChange, PersonDetails, PersonView};
+use crate::database;
+use crate::entity::{detections, face_templates, persons};
+use crate::error::ApiError;
+use crate::filters::{Page, PageRequest};
+use crate::state::State;
+use crate::storage::{ObjectKey, Storage};
+
+/// What `GET /api/persons` can be asked for besides a page.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct PersonFilter {
+    /// Part of the name, the mail address or the employee id, in any case.
+    search: Option<String>,
+    department: Option<String>,
+    is_active: Option<bool>,
+    /// A column, with `-` before it to turn the order round.
+    sort: Option<String>,
+}
+
+/// The person of that id, active or not.
+pub(super) async fn find(db: &DatabaseConnection, id: Uuid) -> Result<persons::Model, ApiError> {
+    let person = persons::Entity::find_by_id(id).one(db).await?;
+    person.ok_or_else(|| ApiError::not_found("person", id))
+}
+
+/// One page of people.
+pub(super) async fn list(
+    db: &DatabaseConnection,
+    filter: PersonFilter,
+    page: PageRequest,
+) -> Result<Page<PersonView>, ApiError> {
+    let (column, order) = sort_order(filter.sort.as_deref().unwrap_or("name"))?;
+    let mut query = persons::Entity::find();
+    if let Some(search) = filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
+        query = query.filter(contains(search));
+    }
+    if let Some(department) = filter.department {
+        query = query.filter(persons::Column::Department.eq(department));
+    }
+    if let Some(is_active) = filter.is_active {
+        query = query.filter(persons::Column::IsActive.eq(is_active));
+    }
+    let total = query.clone().count(db).await?;
+    let people = query
+        .order_by(column, order)
+        .order_by_asc(persons::Column::Id)
+        .offset(page.index() * page.page_size())
+        .limit(page.page_size())
+        .all(db)
+        .await?;
+    let ids = people.iter().map(|person| person.id);
+    let counts = face_counts(db, ids).await?;
+    let view = |person: persons::Model| {
+        let face_count = counts.get(&person.id).copied().unwrap_or(0);
+        PersonView::new(person, face_count)
+    };
+    Ok(page.with(people.into_iter().map(view).collect(), total))
+}
+
+fn sort_order(sort: &str) -> Result<(persons::Column, Order), ApiError> {
+    let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
+    let column = match name {
+        "name" => persons::Column::Name,
+        "email" => persons::Column::Email,
+        "employee_id" => persons::Column::EmployeeId,
+        "department" => persons::Column::Department,
+        "created_at" => persons::Column::CreatedAt,
+        "updated_at" => persons::Column::UpdatedAt,
+        _ => {
+            let known = "name, email, employee_id, department, created_at or updated_at, `-` before it for descending";
+            return Err(ApiError::validation("sort", format!("must be {known}")));
+        }
+    };
+    Ok((column, order))
+}
+
+fn contains(search: &str) -> Condition {
+    let escaped: String = search.to_lowercase().chars().fold(String::new(), |mut text, character| {
+        if matches!(character, '%' | '_' | '\\') {
+            text.push('\\');
+        }
+        text.push(character);
+        text
+    });
+    let pattern = LikeExpr::new(format!("%{escaped}%")).escape('\\');
+    [persons::Column::Name, persons::Column::Email, persons::Column::EmployeeId]
+        .into_iter()
+        .fold(Condition::any(), |condition, column| {
+            condition.add(Expr::expr(Func::lower(Expr::col(column))).like(pattern.clone()))
+        })
+}
+
+async fn face_counts(
+    db: &DatabaseConnection,
+    person_ids: impl Iterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, u64>, ApiError> {
+    let counts: Vec<(Uuid, i64)> = face_templates::Entity::find()
+        .select_only()
+        .column(face_templates::Column::PersonId)
+        .column_as(face_templates::Column::Id.count(), "faces")
+        .filter(face_templates::Column::PersonId.is_in(person_ids))
+        .group_by(face_templates::Column::PersonId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(counts.into_iter().map(|(id, count)| (id, count.unsigned_abs())).collect())
+}
+
+/// One person with their photos and when they were seen.
+pub(super) async fn details(db: &DatabaseConnection, id: Uuid) -> Result<PersonDetails, ApiError> {
+    let person = find(db, id).await?;
+    let faces = super::faces::list(db, id).await?;
+    let seen = detections::Entity::find().filter(detections::Column::PersonId.eq(id));
+    let last_seen: Option<Option<DateTime<Utc>>> = seen
+        .clone()
+        .select_only()
+        .expr(Expr::col(detections::Column::Timestamp).max())
+        .into_tuple()
+        .one(db)
+        .await?;
+    // A track gives several events about one appearance; the first of them counts.
+    let recognized = seen.filter(detections::Column::Kind.eq(EventKind::Recognized.as_str()));
+    let detection_count = recognized.count(db).await?;
+    let person = PersonView::new(person, faces.len() as u64);
+    Ok(PersonDetails { person, faces, last_seen: last_seen.flatten(), detection_count })
+}
+
+/// Changes a person.
+pub(super) async fn update(state: &State, id: Uuid, change: PersonChange) -> Result<PersonView, ApiError> {
+    let person = find(&state.db, id).await?;
+    let is_active = change.is_active.unwrap_or(person.is_active);
+    let fields = change.apply_to(&person)?;
+    if is_active {
+        enrol::check_free(&state.db, &fields, Some(id)).await?;
+    }
+    let mut row = person.into_active_model();
+    row.name = Set(fields.name);
+    row.email = Set(fields.email);
+    row.employee_id = Set(fields.employee_id);
+    row.phone = Set(fields.phone);
+    row.department = Set(fields.department);
+    row.designation = Set(fields.designation);
+    row.is_active = Set(is_active);
+    row.updated_at = Set(Utc::now());
+    let person = row.update(&state.db).await.map_err(enrol::taken_meanwhile)?;
+    state.gallery.changed();
+    let counts = face_counts(&state.db, [id].into_iter()).await?;
+    Ok(PersonView::new(person, counts.get(&id).copied().unwrap_or(0)))
+}
+
+/// Takes a person out of the gallery; everything about them stays.
+pub(super) async fn deactivate(state: &State, id: Uuid) -> Result<(), ApiError> {
+    let person = find(&state.db, id).await?;
+    if person.is_active {
+        let mut row = person.into_active_model();
+        row.is_active = Set(false);
+        row.updated_at = Set(Utc::now());
+        row.update(&state.db).await?;
+        state.gallery.changed();
+    }
+    tracing::info!(person_id = %id, "person deactivated");
+    Ok(())
+}
+
+/// Removes a person for good: templates, photos, detections with their pictures, visits and the row itself.
+///
+/// Pictures go before rows: if one cannot be removed, the rows that name it are still there for the next try.
+pub(super) async fn erase(state: &State, id: Uuid) -> Result<(), ApiError> {
+    find(&state.db, id).await?;
+    let snapshots: Vec<Option<String>> = detections::Entity::find()
+        .select_only()
+        .column(detections::Column::SnapshotPath)
+        .filter(detections::Column::PersonId.eq(id))
+        .filter(detections::Column::SnapshotPath.is_not_null())
+        .into_tuple()
+        .all(&state.db)
+        .await?;
+    let storage = state.storage.clone();
+    let remove_pictures = move || {
+        let keys = snapshots.into_iter().flatten().filter_map(|path| ObjectKey::parse(&path));
+        keys.into_iter().try_for_each(|key| storage.remove(&key))?;
+        storage.remove_photos_of(id)
+    };
+    tokio::task::spawn_blocking(remove_pictures).await.map_err(ApiError::internal)??;
+
+    let transaction = database::begin_write(&state.db).await?;
+    detections::Entity::delete_many().filter(detections::Column::PersonId.eq(id)).exec(&transaction).await?;
+    // Templates and visits go with the person, by their foreign keys.
+    persons::Entity::delete_by_id(id).exec(&transaction).await?;
+    transaction.commit().await?;
+    state.gallery.changed();
+    // Says that it happened, not to whom.
+    tracing::info!(target: "vedette::audit", "a person and everything about them was erased on request");
+    Ok(())
+}
+
+/// Removes photos of people the database does not know: what a process left that was killed between putting the
+/// photos in place and committing the rows.
+///
+/// # Errors
+/// When the folder cannot be read or the database does not answer.
+pub async fn remove_orphaned_photos(db: &DatabaseConnection, storage: &Storage) -> Result<(), ApiError> {
+    let listing = storage.clone();
+    let owners = tokio::task::spawn_blocking(move || listing.settled_photo_owners());
+    let owners = owners.await.map_err(ApiError::internal)??;
+    for person_id in owners {
+        if persons::Entity::find_by_id(person_id).one(db).await?.is_none() {
+            let storage = storage.clone();
+            let remove = tokio::task::spawn_blocking(move || storage.remove_photos_of(person_id));
+            remove.await.map_err(ApiError::internal)??;
+            tracing::info!("photos of a registration that never ended were removed");
+        }
+    }
+    Ok(())
+}
