@@ -208,3 +208,6 @@ impl fmt::Display for Progress<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,3 +204,6 @@ fn user_folder() -> Option<PathBuf> {
 fn environment_path(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
+
+#[cfg(test)]
+mod tests;

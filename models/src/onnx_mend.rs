@@ -254,3 +254,6 @@ fn decode_all<M: Message + Default>(encoded: &[Bytes], what: &str) -> Result<Vec
 fn decode<M: Message + Default>(encoded: &Bytes, what: &str) -> Result<M, String> {
     M::decode(encoded.clone()).map_err(|error| format!("one of its {what}s cannot be read ({error})"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -409,3 +409,6 @@ fn within(what: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> R
     }
     Err(format!("{what} is {value}, not between {} and {}", range.start(), range.end()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
@@ -114,7 +115,7 @@ fn start_library(candidate: &Candidate) -> Result<Environment, ModelError> {
     // The binding asserts where a library claims a version and then does not offer it. Such an assertion is an
     // unusable library, not the end of the process; nothing of ours is left half done by it.
     let started = catch_unwind(AssertUnwindSafe(|| {
-        let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+        let builder = ort::init_from(path).map_err(why_not_loaded)?;
         let environment = builder
             .with_name("vedette")
             .with_telemetry(false)
@@ -127,6 +128,15 @@ fn start_library(candidate: &Candidate) -> Result<Environment, ModelError> {
     started
         .unwrap_or_else(|_| Err("it does not offer the interface its version promises".into()))
         .map_err(unusable)
+}
+
+fn why_not_loaded(error: LoadDynamicError) -> String {
+    match error {
+        LoadDynamicError::Dlopen { error, .. } => error.to_string(),
+        LoadDynamicError::MissingApi { .. } => "it is another library".into(),
+        LoadDynamicError::InvalidVersionString => "its version cannot be read".into(),
+        LoadDynamicError::BadVersion { version_str, .. } => format!("its version {version_str} is too old"),
+    }
 }
 
 /// Passes ONNX Runtime's messages on. What it calls an error comes back to the caller as one, and its warnings are
@@ -182,3 +192,6 @@ fn read_u16(bytes: &[u8], offset: usize) -> Option<u16> {
     let field = bytes.get(offset..offset.checked_add(2)?)?;
     field.try_into().ok().map(u16::from_le_bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,6 +133,11 @@ impl SessionPool {
         self.layout.sessions
     }
 
+    /// How many cores one inference is spread over.
+    pub fn threads(&self) -> usize {
+        self.layout.threads
+    }
+
     /// Runs `work` with a session nobody else uses meanwhile: one that is idle, else one that is opened now, else
     /// the next one that is given back. ONNX Runtime is running by then, so `work` may make tensors.
     pub fn run<T>(&self, work: impl FnOnce(&mut Session) -> Result<T, ModelError>) -> Result<T, ModelError> {
@@ -254,3 +259,6 @@ fn builder(environment: &Environment, threads: usize) -> Result<SessionBuilder, 
     let builder = strict(builder.with_memory_pattern(false))?;
     strict(builder.with_log_level(LogLevel::Warning))
 }
+
+#[cfg(test)]
+mod tests;
