@@ -11,8 +11,8 @@ use ort::value::TensorRef;
 use crate::error::ModelError;
 use crate::session::SessionPool;
 
-/// How many rows one run takes at most. With two already nothing is left to gain on two cores, with four on
-/// four; the working memory grows with every one.
+/// How many rows one run takes at most: as many as a session has cores ([`SessionPool::threads`]) would do for
+/// speed, but each row takes another 15 MB of working memory.
 const MAX_ROWS_PER_RUN: usize = 4;
 
 /// A model whose input is rows of one shape, one row for each thing to compute, and whose output is rows too.

@@ -3,9 +3,9 @@
 //!
 //! How many, and on how many cores each, was measured with the default pack on two cores. A small model (YuNet at
 //! 640×384) does 680 frames a second in two sessions of one thread and 450 in one of two: small models get a
-//! session for each core. A large one (SFace) does the same 190 faces a second in two sessions of one thread and
-//! in one of two that is fed batches, which needs 75 MB less and halves the latency of a single camera: large
-//! models get one session for every four cores.
+//! session for each core. A large one (SFace) does 190 faces a second in two sessions of one thread and 185 in one
+//! of two threads that is fed batches (`batch.rs`), which takes 75 MB less and a third off the latency of a single
+//! camera: large models get one session for every four cores.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
