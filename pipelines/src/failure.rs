@@ -50,7 +50,10 @@ pub enum Part {
 
 /// Reads an error message of GStreamer's.
 pub fn explain(source: &Source, part: Part, error: &glib::Error, debug: Option<&str>) -> Failure {
-    let detail = source.redact(error.message().trim_end_matches('.'));
+    let detail = match part {
+        Part::Analysis { .. } => source.redact(own_words(debug).unwrap_or(error.message())),
+        Part::Source => source.redact(error.message().trim_end_matches('.')),
+    };
     let failure = match part {
         // The elements say themselves what to do; a missing model does not turn up by itself.
         Part::Analysis { worked_before: false } => Failure::give_up(detail),
@@ -71,6 +74,13 @@ pub fn explain(source: &Source, part: Part, error: &glib::Error, debug: Option<&
         },
     };
     Failure { message: source.redact(&failure.message), ..failure }
+}
+
+/// What Vedette's elements say for themselves: GStreamer puts a line with their place in the code before it, and shows
+/// a general sentence for the kind of error as the message.
+fn own_words(debug: Option<&str>) -> Option<&str> {
+    let (_, words) = debug?.split_once('\n')?;
+    Some(words.trim()).filter(|words| !words.is_empty())
 }
 
 fn is_missing_plugin(error: &glib::Error) -> bool {
@@ -135,9 +145,12 @@ mod tests {
 
     #[test]
     fn what_an_element_says_at_its_start_is_passed_on() {
-        let error = glib::Error::new(gst::ResourceError::NotFound, "run `vedette models fetch opencv`");
-        let failure = explain(&camera(), Part::Analysis { worked_before: false }, &error, None);
+        let error = glib::Error::new(gst::ResourceError::NotFound, "Resource not found.");
+        let debug = "imp.rs(7): start (): /GstPipeline:pipeline0/FaceDetect:detect:\nrun `vedette models fetch opencv`";
+        let part = Part::Analysis { worked_before: false };
+        let failure = explain(&camera(), part, &error, Some(debug));
         assert_eq!(failure, Failure::give_up("run `vedette models fetch opencv`"));
+        assert_eq!(explain(&camera(), part, &error, None), Failure::give_up("Resource not found."));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 #![allow(unreachable_pub, missing_docs, reason = "nobody but the tests beside it sees it")]
 
 pub mod clip;
+pub mod mjpeg;
 pub mod plane;
+pub mod station;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -15,6 +15,13 @@ use super::{LONG, TOKEN};
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+}
+
+impl Shared {
+    /// Also after a test has failed with it locked: the destructors still want to run.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Default)]
@@ -46,7 +53,7 @@ impl Plane {
         let served = Arc::clone(&shared);
         let accept = move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if served.state.lock().unwrap().closing {
+                if served.lock().closing {
                     break;
                 }
                 let served = Arc::clone(&served);
@@ -65,26 +72,26 @@ impl Plane {
     }
 
     pub fn assign(&self, cameras: Vec<CameraAssignment>) {
-        self.shared.state.lock().unwrap().cameras = cameras;
+        self.shared.lock().cameras = cameras;
     }
 
     /// Waits until `wanted` finds what it looks for in what was received.
     fn wait<T>(&self, what: &str, mut wanted: impl FnMut(&State) -> Option<T>) -> T {
         let deadline = Instant::now() + LONG;
-        let mut state = self.shared.state.lock().unwrap();
+        let mut state = self.shared.lock();
         loop {
             if let Some(found) = wanted(&state) {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "no {what}; last heartbeat: {:?}", state.heartbeats.last());
-            state = self.shared.changed.wait_timeout(state, left).unwrap().0;
+            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Waits for a heartbeat after now that satisfies `wanted`.
     pub fn heartbeat(&self, what: &str, wanted: impl Fn(&Heartbeat) -> bool) -> Heartbeat {
-        let seen = self.shared.state.lock().unwrap().heartbeats.len();
+        let seen = self.shared.lock().heartbeats.len();
         self.wait(what, |state| state.heartbeats[seen..].iter().find(|it| wanted(it)).cloned())
     }
 
@@ -112,17 +119,18 @@ impl Plane {
     }
 
     pub fn events(&self) -> Vec<FaceEvent> {
-        self.shared.state.lock().unwrap().events.clone()
+        self.shared.lock().events.clone()
     }
 
     pub fn heartbeats(&self) -> Vec<Heartbeat> {
-        self.shared.state.lock().unwrap().heartbeats.clone()
+        self.shared.lock().heartbeats.clone()
     }
 }
 
 impl Drop for Plane {
     fn drop(&mut self) {
-        self.shared.state.lock().unwrap().closing = true;
+        self.shared.lock().closing = true;
+        self.shared.changed.notify_all();
         // Wakes the accepting thread, so that the port is free afterwards.
         drop(TcpStream::connect(self.address));
         if let Some(thread) = self.thread.take() {
@@ -135,7 +143,7 @@ impl Drop for Plane {
 fn serve(mut stream: TcpStream, shared: &Shared) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let Some((path, headers, body)) = read_request(&mut reader) else { return };
-    if shared.state.lock().unwrap().closing {
+    if shared.lock().closing {
         return;
     }
     let authorised = headers.get("authorization").is_some_and(|value| *value == format!("Bearer {TOKEN}"));
@@ -149,7 +157,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
 }
 
 fn answer(path: &str, body: &[u8], shared: &Shared) -> (&'static str, String) {
-    let mut state = shared.state.lock().unwrap();
+    let mut state = shared.lock();
     let answer = if path.starts_with("/api/workers/") && path.ends_with("/heartbeat") {
         state.heartbeats.push(serde_json::from_slice(body).unwrap());
         let reply = HeartbeatReply { cameras: state.cameras.clone() };
@@ -164,7 +172,7 @@ fn answer(path: &str, body: &[u8], shared: &Shared) -> (&'static str, String) {
         state.galleries_asked += 1;
         if state.galleries_asked > 1 {
             // A long poll without news.
-            drop(shared.changed.wait_timeout_while(state, LONG, |state| !state.closing).unwrap());
+            drop(shared.changed.wait_timeout_while(state, LONG, |state| !state.closing));
             return ("304 Not Modified", String::new());
         }
         ("200 OK", r#"{"pack":"opencv","dimension":128,"persons":[]}"#.into())
