@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 /// File name of the worker's binary.
@@ -83,6 +83,8 @@ pub async fn supervise(
         let started = Instant::now();
         if let Some(mut child) = start(&worker, &status) {
             forward_output(&mut child);
+            // Taken out, because `Child::wait` closes a standard input it still has, and the worker would leave.
+            let lifeline = child.stdin.take();
             let ended = tokio::select! {
                 ended = child.wait() => Some(ended),
                 () = stopped(&mut shutdown) => None,
@@ -90,7 +92,7 @@ pub async fn supervise(
             match ended {
                 Some(Ok(exit_status)) => tracing::warn!(%exit_status, "local worker ended, restarting it"),
                 Some(Err(error)) => tracing::error!(%error, "local worker cannot be waited for"),
-                None => return end(child).await,
+                None => return end(child, lifeline).await,
             }
             status.send_replace(LocalWorkerStatus::Restarting);
         }
@@ -193,12 +195,12 @@ async fn forward_lines(output: impl AsyncRead + Unpin) {
 }
 
 /// Asks the worker to leave, by signal and by closing its standard input; after a grace period it is killed.
-async fn end(mut child: Child) {
+async fn end(mut child: Child, lifeline: Option<ChildStdin>) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     if let Some(Err(error)) = pid.map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM)) {
         tracing::warn!(%error, "local worker cannot be asked to end");
     }
-    drop(child.stdin.take());
+    drop(lifeline);
     if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
         tracing::warn!("local worker did not end in time, killing it");
         if let Err(error) = child.kill().await {
@@ -281,6 +283,22 @@ mod tests {
         while !good.exists() {
             tokio::task::yield_now().await;
         }
+        supervised.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_standard_input_stays_open_as_long_as_we_live() {
+        // `timeout` answers 124 when it had to end `cat`, which would have ended by itself on a closed input.
+        let script = "timeout 0.3 cat; test $? = 124 && : > \"$(dirname \"$0\")/held\"; exec cat";
+        let mut supervised = Supervised::start(Some(script));
+        supervised.wait_for_status(LocalWorkerStatus::Running).await;
+        let held = supervised.folder.path().join("held");
+        let seen = async {
+            while !held.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the worker's input was closed");
         supervised.stop().await;
     }
 
