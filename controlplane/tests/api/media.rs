@@ -1,0 +1,92 @@
+//! Photos, broken files and forms to send.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageFormat};
+
+use crate::app::{Answer, Client};
+
+/// Three photos of one person.
+pub(crate) const THREE_OF_ONE: [&str; 3] = ["obama.jpg", "obama2.jpg", "obama3.jpg"];
+
+/// A photo of `tests/media`.
+pub(crate) fn photo(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/media").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub(crate) fn jpeg(picture: &DynamicImage) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
+    bytes.into_inner()
+}
+
+/// Two photos beside each other, equally high.
+pub(crate) fn side_by_side(left: &str, right: &str) -> Vec<u8> {
+    let open =
+        |name| image::load_from_memory(&photo(name)).unwrap().resize(10_000, 600, image::imageops::Triangle);
+    let (left, right) = (open(left), open(right));
+    let mut both = image::RgbImage::new(left.width() + right.width(), 600);
+    image::imageops::replace(&mut both, &left.to_rgb8(), 0, 0);
+    image::imageops::replace(&mut both, &right.to_rgb8(), left.width().into(), 0);
+    jpeg(&both.into())
+}
+
+/// A PNG of a few bytes whose header promises 20,000 × 10,000 pixels.
+pub(crate) fn png_bomb() -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image::GrayImage::new(1, 1).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let mut bytes = bytes.into_inner();
+    // Signature (8), length and name of the first chunk (8), then width and height.
+    bytes[16..20].copy_from_slice(&20_000_u32.to_be_bytes());
+    bytes[20..24].copy_from_slice(&10_000_u32.to_be_bytes());
+    let checksum = crc32(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
+/// The checksum of PNG chunks, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |checksum, byte| {
+        (0..8).fold(checksum ^ u32::from(*byte), |checksum, _| {
+            (checksum >> 1) ^ (0xEDB8_8320 & (checksum & 1).wrapping_neg())
+        })
+    })
+}
+
+/// A form as browsers send it.
+#[derive(Default)]
+pub(crate) struct Form(Vec<u8>);
+
+impl Form {
+    const BOUNDARY: &str = "a-boundary-that-is-in-no-photo";
+
+    pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
+        self.part(&format!("name=\"{name}\""), value.as_bytes());
+        self
+    }
+
+    pub(crate) fn file(mut self, name: &str, filename: &str, bytes: &[u8]) -> Self {
+        self.part(&format!("name=\"{name}\"; filename=\"{filename}\""), bytes);
+        self
+    }
+
+    pub(crate) fn photos<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        names.into_iter().fold(self, |form, name| form.file("images", name, &photo(name)))
+    }
+
+    fn part(&mut self, disposition: &str, content: &[u8]) {
+        let head = format!("--{}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n", Self::BOUNDARY);
+        self.0.extend_from_slice(head.as_bytes());
+        self.0.extend_from_slice(content);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Sends it by POST.
+    pub(crate) fn send(mut self, client: &Client, path: &str) -> Answer {
+        self.0.extend_from_slice(format!("--{}--\r\n", Self::BOUNDARY).as_bytes());
+        let content_type = format!("multipart/form-data; boundary={}", Self::BOUNDARY);
+        client.send("POST", path, Some(&content_type), self.0)
+    }
+}
