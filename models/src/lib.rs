@@ -2,7 +2,9 @@
 //! Runtime sessions shared by every camera of a process, detection, alignment, embedding, tracking and the
 //! search of a gallery.
 
+pub mod batch;
 pub mod error;
+pub mod fetch;
 pub mod files;
 mod onnx_mend;
 pub mod pack;
