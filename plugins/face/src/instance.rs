@@ -77,12 +77,12 @@ impl ModelChoice {
 pub(crate) fn start_error(error: &ModelError) -> gst::ErrorMessage {
     match error {
         ModelError::MissingFile { .. } | ModelError::RuntimeMissing { .. } => {
-            gst::error_msg!(gst::ResourceError::NotFound, ["{error}"])
+            gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
         }
         ModelError::UnknownPack { .. } | ModelError::NotInPack { .. } => {
-            gst::error_msg!(gst::ResourceError::Settings, ["{error}"])
+            gst::error_msg!(gst::ResourceError::Settings, ("{error}"))
         }
-        _ => gst::error_msg!(gst::LibraryError::Init, ["{error}"]),
+        _ => gst::error_msg!(gst::LibraryError::Init, ("{error}")),
     }
 }
 

@@ -201,7 +201,7 @@ impl BaseSinkImpl for EventSink {
             }
         };
         let delivery = Delivery::open(&delivery_settings, report_trouble)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")))?;
         let policy = Policy {
             camera_id: settings.camera_id,
             dedup_window_ms: u64::from(settings.dedup_window) * 1000,
@@ -306,7 +306,7 @@ impl BaseSinkImpl for EventSink {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Format,
-                ["faces carry no track: put facetrack before eventsink, or no event is ever sent"]
+                ("faces carry no track: put facetrack before eventsink, or no event is ever sent")
             );
         }
         let told = self.tell(reports);
@@ -354,7 +354,7 @@ impl EventSink {
                 Ok(line) => line,
                 Err(error) => {
                     self.figures.failed();
-                    gst::element_imp_warning!(self, gst::StreamError::Encode, ["an event is lost: {error}"]);
+                    gst::element_imp_warning!(self, gst::StreamError::Encode, ("an event is lost: {error}"));
                     continue;
                 }
             };
@@ -409,14 +409,14 @@ impl EventSink {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Write,
-                ["cannot store snapshots in {dir}: {error}; make it writable or set another snapshot-dir"]
+                ("cannot store snapshots in {dir}: {error}; make it writable or set another snapshot-dir")
             );
         }
     }
 
     fn flow(&self, sent: Result<(), DeliveryError>) -> Result<gst::FlowSuccess, gst::FlowError> {
         sent.map(|()| gst::FlowSuccess::Ok).map_err(|error| {
-            gst::element_imp_error!(self, gst::ResourceError::Write, ["{error}"]);
+            gst::element_imp_error!(self, gst::ResourceError::Write, ("{error}"));
             gst::FlowError::Error
         })
     }
@@ -428,7 +428,7 @@ impl EventSink {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Write,
-                ["{left} events could not be delivered in time; set spool-dir to keep such events"]
+                ("{left} events could not be delivered in time; set spool-dir to keep such events")
             );
         }
     }
@@ -437,7 +437,7 @@ impl EventSink {
         match trouble {
             Trouble::Warning(text) => {
                 self.figures.failed();
-                gst::element_imp_warning!(self, gst::ResourceError::Write, ["{text}"]);
+                gst::element_imp_warning!(self, gst::ResourceError::Write, ("{text}"));
             }
             Trouble::Recovered(text) => gst::info!(CAT, imp = self, "{text}"),
         }

@@ -250,7 +250,7 @@ impl BaseTransformImpl for FaceDetect {
                         gst::element_imp_warning!(
                             self,
                             gst::StreamError::Failed,
-                            ["no faces are looked for: {error}"]
+                            ("no faces are looked for: {error}")
                         );
                     }
                 }

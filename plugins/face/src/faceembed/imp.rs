@@ -189,7 +189,7 @@ impl BaseTransformImpl for FaceEmbed {
         if settings.attributes {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
-                ["the pack `{}` has no model for age and gender: set attributes=false", settings.pack]
+                ("the pack `{}` has no model for age and gender: set attributes=false", settings.pack)
             ));
         }
         let choice = ModelChoice {
@@ -240,7 +240,7 @@ impl BaseTransformImpl for FaceEmbed {
                 gst::element_imp_warning!(
                     self,
                     gst::StreamError::Failed,
-                    ["faces are not embedded: {error}"]
+                    ("faces are not embedded: {error}")
                 );
             }
         }

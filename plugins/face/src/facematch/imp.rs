@@ -207,7 +207,7 @@ impl BaseTransformImpl for FaceMatch {
 
         if let Some(text) = trouble {
             self.figures.failed();
-            gst::element_imp_warning!(self, gst::ResourceError::Read, ["{text}"]);
+            gst::element_imp_warning!(self, gst::ResourceError::Read, ("{text}"));
         }
         if is_reloaded {
             gst::info!(CAT, imp = self, "gallery: {} people", basis.gallery.len());
@@ -220,7 +220,7 @@ impl BaseTransformImpl for FaceMatch {
             state.matcher = matcher;
         }
         let identified = identified.map_err(|error| {
-            gst::element_imp_error!(self, gst::StreamError::WrongType, ["{error}"]);
+            gst::element_imp_error!(self, gst::StreamError::WrongType, ("{error}"));
             gst::FlowError::Error
         })?;
         let params = identified.iter().map(|identity| identity.iter().map(Into::into).collect()).collect();
@@ -265,8 +265,8 @@ impl FaceMatch {
 
 fn open(location: &str, token: Option<&str>) -> Result<Arc<GallerySource>, gst::ErrorMessage> {
     GallerySource::open(location, token).map_err(|error| match error {
-        SourceError::Missing(_) => gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]),
-        SourceError::Scheme(_) => gst::error_msg!(gst::ResourceError::Settings, ["{error}"]),
-        _ => gst::error_msg!(gst::ResourceError::OpenRead, ["{error}"]),
+        SourceError::Missing(_) => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
+        SourceError::Scheme(_) => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
+        _ => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
     })
 }

@@ -147,7 +147,7 @@ impl BaseTransformImpl for FaceOverlay {
         let faces = meta::faces(buffer);
         if let Err(error) = self.draw(buffer, &faces) {
             self.figures.dropped();
-            gst::element_imp_warning!(self, gst::StreamError::Format, ["nothing is drawn: {error}"]);
+            gst::element_imp_warning!(self, gst::StreamError::Format, ("nothing is drawn: {error}"));
         }
         self.figures.frame(faces.len(), begun);
         Ok(gst::FlowSuccess::Ok)

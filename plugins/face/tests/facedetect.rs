@@ -1,0 +1,147 @@
+//! `facedetect` in pipelines.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Running, failure, frames, photo, run, samples, still};
+use gst::prelude::*;
+use gstvedette::meta::{self, FrameInfo};
+
+/// Where the face of `astronaut.jpg` is, roughly.
+const FACE: (f32, f32) = (225.0, 120.0);
+
+#[test]
+fn the_same_face_is_found_in_every_format() {
+    for format in ["I420", "NV12", "RGB", "BGR", "RGBA", "BGRA", "RGBx", "BGRx", "GRAY8"] {
+        let frames = frames(&format!("{} ! facedetect", still("astronaut.jpg", format, 1)));
+        let [faces] = &frames[..] else { panic!("{format}: not one frame") };
+        assert_eq!(faces.len(), 1, "{format}");
+        let face = &faces[0];
+        let centre = face.rect.centre();
+        let off = (centre.x - FACE.0).hypot(centre.y - FACE.1);
+        assert!(off < 25.0, "{format}: {centre:?}");
+        let detection = face.detection.as_ref().unwrap();
+        assert!(detection.confidence > 0.7, "{format}: {detection:?}");
+        assert!(detection.model_name.contains("yunet"));
+        let [left_eye, right_eye, nose, left_mouth, right_mouth] = face.landmarks.unwrap();
+        assert!(left_eye.x < right_eye.x && left_mouth.x < right_mouth.x, "{format}");
+        assert!(left_eye.y < nose.y && nose.y < left_mouth.y, "{format}");
+    }
+}
+
+#[test]
+fn only_every_nth_frame_is_looked_at() {
+    let samples =
+        samples(&format!("{} ! facedetect inference-interval=3", still("astronaut.jpg", "NV12", 7)));
+    let looked_at: Vec<bool> = samples
+        .iter()
+        .map(|sample| {
+            let buffer = sample.buffer().unwrap();
+            let inferred = FrameInfo::read(buffer).unwrap().inferred;
+            assert_eq!(meta::faces(buffer).len(), usize::from(inferred));
+            inferred
+        })
+        .collect();
+    assert_eq!(looked_at, [true, false, false, true, false, false, true]);
+}
+
+#[test]
+fn limits_leave_faces_out() {
+    for limit in ["threshold=1", "min-face-size=400"] {
+        let frames = frames(&format!("{} ! facedetect {limit}", still("astronaut.jpg", "RGB", 1)));
+        assert_eq!(frames[0].len(), 0, "{limit}");
+    }
+}
+
+#[test]
+fn pictures_pass_untouched() {
+    let launch = still("astronaut.jpg", "RGB", 1);
+    let bytes = |launch: &str| {
+        let samples = samples(launch);
+        samples[0].buffer().unwrap().map_readable().unwrap().to_vec()
+    };
+    assert!(bytes(&launch) == bytes(&format!("{launch} ! facedetect ! facetrack ! faceembed ! facematch")));
+}
+
+#[test]
+fn frames_of_odd_sizes_pass() {
+    for (width, height) in [(1, 1), (17, 5), (33, 641), (1920, 2)] {
+        run(&format!(
+            "videotestsrc num-buffers=2 ! video/x-raw,format=I420,width={width},height={height} ! facedetect ! fakesink"
+        ));
+    }
+}
+
+#[test]
+fn the_size_may_change_in_mid_stream() {
+    let size = |side: u32| {
+        let path = photo("astronaut.jpg");
+        format!(
+            "filesrc location={} ! jpegdec ! videoconvert ! videoscale ! video/x-raw,width={side},height={side} \
+             ! imagefreeze num-buffers=2 ! video/x-raw,framerate=10/1 ! c. ",
+            path.display()
+        )
+    };
+    let launch = format!("concat name=c ! facedetect name=detect ! fakesink {} {}", size(256), size(500));
+    let running = Running::start(&launch);
+    assert_eq!(common::error_of(&running.finish()), None);
+    let stats = running.stats("detect");
+    assert_eq!(stats.get::<u64>("frames").unwrap(), 4);
+    assert_eq!(stats.get::<u64>("inferences").unwrap(), 4);
+    assert_eq!(stats.get::<u64>("dropped").unwrap(), 0);
+    assert_eq!(stats.get::<u64>("faces").unwrap(), 1);
+    assert!(stats.get::<f64>("latency-ms").unwrap() > 0.0);
+}
+
+#[test]
+fn a_missing_model_says_what_to_do() {
+    let error = failure("videotestsrc ! facedetect pack=nosuch ! fakesink");
+    assert!(error.contains("nosuch") && error.contains("opencv"), "{error}");
+    let error = failure("videotestsrc ! facedetect model=/no/such/model.onnx ! fakesink");
+    assert!(error.contains("/no/such/model.onnx"), "{error}");
+}
+
+#[test]
+fn a_pack_that_is_not_fetched_names_the_command() {
+    use vedette_models::files::ModelStore;
+    use vedette_models::pack::{Packs, Role};
+    let packs = Packs::builtin().unwrap();
+    let store = ModelStore::locate();
+    let absent = packs
+        .iter()
+        .find(|pack| pack.model(Role::Detector).is_some_and(|file| store.find(pack, file).is_none()));
+    let Some(absent) = absent else {
+        eprintln!("skipped: every pack is on this machine");
+        return;
+    };
+    let error = failure(&format!("videotestsrc ! facedetect pack={} ! fakesink", absent.name));
+    assert!(error.contains(&format!("vedette models fetch {}", absent.name)), "{error}");
+}
+
+#[test]
+fn every_property_is_documented() {
+    common::init();
+    let names = [
+        "facedetect",
+        "vedettefacedetect",
+        "facetrack",
+        "faceembed",
+        "facematch",
+        "faceoverlay",
+        "vedettefaceoverlay",
+        "eventsink",
+    ];
+    for name in names {
+        let element = gst::ElementFactory::make(name).build().unwrap();
+        assert!(element.type_().name().starts_with("GstVedette"), "{name} is another plugin's");
+        let own = element.list_properties();
+        let own = own.iter().filter(|property| property.owner_type() == element.type_());
+        for property in own {
+            let name = format!("{name}::{}", property.name());
+            assert!(property.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+            assert!(property.blurb().is_some_and(|blurb| blurb.len() > 15), "{name} has no blurb");
+            assert!(!property.nick().is_empty(), "{name} has no nick");
+        }
+        assert!(element.has_property("stats"), "{name}");
+    }
+}
