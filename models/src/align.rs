@@ -43,7 +43,7 @@ impl SimilarityTransform {
         }
         let (a, b) = (real / spread, imaginary / spread);
         let is_usable = spread.is_finite() && spread > 1e-6 && a.hypot(b) > 1e-9;
-        is_usable.then(|| Self {
+        is_usable.then_some(Self {
             a,
             b,
             shift_x: to_mean.0 - a * from_mean.0 + b * from_mean.1,
@@ -82,7 +82,8 @@ impl SimilarityTransform {
 }
 
 fn mean(points: &Landmarks) -> (f64, f64) {
-    let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + f64::from(point.x), sum.1 + f64::from(point.y)));
+    let sum =
+        points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + f64::from(point.x), sum.1 + f64::from(point.y)));
     (sum.0 / points.len() as f64, sum.1 / points.len() as f64)
 }
 

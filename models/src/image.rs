@@ -113,7 +113,9 @@ impl<'a> Plane<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// A side is nothing, or longer than any decoder makes it.
-    #[error("a picture of {width}×{height} pixels cannot be analysed: each side must have 1 to {MAX_SIDE} pixels")]
+    #[error(
+        "a picture of {width}×{height} pixels cannot be analysed: each side must have 1 to {MAX_SIDE} pixels"
+    )]
     Dimensions {
         /// Width as given.
         width: u32,
@@ -269,65 +271,4 @@ fn check_plane(index: usize, plane: &Plane, (row_bytes, rows): (usize, usize)) -
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn plane(data: &[u8], stride: usize) -> Plane<'_> {
-        Plane { data, stride }
-    }
-
-    #[test]
-    fn a_view_needs_planes_that_are_long_enough() {
-        let data = [0_u8; 64];
-        assert!(ImageView::new(PixelFormat::Rgb, 4, 4, &[plane(&data[..48], 12)]).is_ok());
-        assert_eq!(
-            ImageView::new(PixelFormat::Rgb, 4, 4, &[plane(&data[..47], 12)]).unwrap_err(),
-            ImageError::PlaneTooShort { plane: 0, length: 47, needed: 48 }
-        );
-        assert_eq!(
-            ImageView::new(PixelFormat::Rgb, 4, 4, &[plane(&data, 11)]).unwrap_err(),
-            ImageError::Stride { plane: 0, stride: 11, needed: 12 }
-        );
-        // A stride that would overflow the length is an error, not a wrap-around.
-        assert!(ImageView::new(PixelFormat::Gray8, 4, 4, &[plane(&data, usize::MAX)]).is_err());
-    }
-
-    #[test]
-    fn the_last_row_may_lack_its_padding_and_chroma_rounds_up() {
-        let data = [0_u8; 64];
-        let planes = [plane(&data[..8 * 4 + 5], 8), plane(&data[..4 * 2 + 3], 4), plane(&data[..11], 4)];
-        assert!(ImageView::new(PixelFormat::I420, 5, 5, &planes).is_ok());
-        let short_chroma = [planes[0], plane(&data[..10], 4), planes[2]];
-        assert!(matches!(
-            ImageView::new(PixelFormat::I420, 5, 5, &short_chroma),
-            Err(ImageError::PlaneTooShort { plane: 1, .. })
-        ));
-        assert!(ImageView::new(PixelFormat::Nv12, 1, 1, &[plane(&[1], 0), plane(&[2, 3], 0)]).is_ok());
-        assert!(ImageView::new(PixelFormat::Nv12, 1, 1, &[plane(&[1], 1), plane(&[2], 2)]).is_err());
-    }
-
-    #[test]
-    fn empty_huge_and_miscounted_pictures_are_refused() {
-        for (width, height) in [(0, 4), (4, 0), (MAX_SIDE + 1, 1), (1, u32::MAX)] {
-            assert!(matches!(
-                ImageView::new(PixelFormat::Gray8, width, height, &[plane(&[0; 64], 4)]),
-                Err(ImageError::Dimensions { .. })
-            ));
-        }
-        assert!(matches!(
-            ImageView::new(PixelFormat::Nv12, 2, 2, &[plane(&[0; 64], 2)]),
-            Err(ImageError::PlaneCount { expected: 2, actual: 1, .. })
-        ));
-    }
-
-    #[test]
-    fn the_matrix_follows_the_height_unless_told() {
-        let data = vec![0_u8; 720 * 2];
-        let view = |height| ImageView::new(PixelFormat::Gray8, 2, height, &[plane(&data, 2)]).unwrap();
-        assert_eq!(view(720).colour().0, ColourMatrix::Bt709);
-        assert_eq!(view(480).colour().0, ColourMatrix::Bt601);
-        let told = view(480).with_colour(ColourMatrix::Bt709, ColourRange::Limited);
-        assert_eq!(told.colour(), (ColourMatrix::Bt709, ColourRange::Limited));
-    }
-}
+mod tests;

@@ -2,13 +2,27 @@
 //! Runtime sessions shared by every camera of a process, detection, alignment, embedding, tracking and the
 //! search of a gallery.
 
+pub mod align;
+pub mod analyzer;
 pub mod batch;
+pub mod detect;
+pub mod embed;
 pub mod error;
 pub mod fetch;
 pub mod files;
+pub mod gallery;
+pub mod geometry;
+pub mod identity;
+pub mod image;
 mod onnx_mend;
 pub mod pack;
+pub mod photo;
+pub mod quality;
 mod runtime;
 pub mod session;
+pub mod track;
 
+pub use analyzer::{AnalyzedFace, Analyzer};
 pub use error::ModelError;
+pub use pack::Pack;
+pub use photo::{Photo, PhotoError};

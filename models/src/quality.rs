@@ -104,13 +104,14 @@ impl Quality {
         let visible = visible_share(view, face, &to_crop);
         // How many frame pixels one pixel of the embedder's crop is made of.
         let resolution = 1.0 / to_crop.scale();
+        let (dark, bright) = light_verdicts(&appearance);
 
         let verdicts = Verdicts([
             (QualityIssue::Small, ramp(resolution, 0.25, 0.6)),
             (QualityIssue::Blurred, ramp(appearance.detail, 0.12, 0.28)),
             (QualityIssue::Turned, pose.verdict()),
-            (QualityIssue::Dark, dark_verdict(&appearance)),
-            (QualityIssue::Bright, ramp(appearance.brightness, 0.98, 0.88)),
+            (QualityIssue::Dark, dark),
+            (QualityIssue::Bright, bright),
             (QualityIssue::CutOff, ramp(visible, 0.7, 0.97)),
             (QualityIssue::Unclear, 0.4 + 0.6 * ramp(face.score, 0.4, 0.7)),
         ]);
@@ -174,10 +175,13 @@ fn detail(grey: &[f32], side: usize, step: usize, line: usize) -> f32 {
     if before > 0.0 { lost / before } else { 0.0 }
 }
 
-/// A face in the dark is a dark one without shades: dark skin in ordinary light keeps its contrast, and a
-/// flat picture says as little as a black one.
-fn dark_verdict(appearance: &Appearance) -> f32 {
-    ramp(appearance.brightness, 0.06, 0.17) * ramp(appearance.contrast, 0.03, 0.07)
+/// Too little light, and too much. A face without shades says as little as a black or a white one, while dark
+/// skin in ordinary light keeps its contrast.
+fn light_verdicts(appearance: &Appearance) -> (f32, f32) {
+    let shades = ramp(appearance.contrast, 0.03, 0.07);
+    let dark = ramp(appearance.brightness, 0.06, 0.17);
+    let bright = ramp(appearance.brightness, 0.98, 0.88);
+    if bright < 1.0 { (dark, bright * shades) } else { (dark * shades, bright) }
 }
 
 /// The square of the frame that becomes the core of the aligned crop, upright however the head is rolled.

@@ -222,7 +222,10 @@ impl Track {
 /// The detections that are worth following: proper boxes, and not absurdly many.
 fn followed_detections(detections: &[DetectedFace]) -> Vec<usize> {
     let is_proper = |face: &DetectedFace| {
-        !face.rect.is_empty() && face.rect.right().is_finite() && face.rect.bottom().is_finite() && face.score.is_finite()
+        !face.rect.is_empty()
+            && face.rect.right().is_finite()
+            && face.rect.bottom().is_finite()
+            && face.score.is_finite()
     };
     let mut followed: Vec<usize> =
         (0..detections.len()).filter(|index| is_proper(&detections[*index])).collect();

@@ -97,7 +97,8 @@ mod tests {
         assert_eq!(letterbox.content, (640, 213));
         let corner = letterbox.landmarks_in_frame([Point::new(640.0, 213.0); 5])[0];
         assert!((corner.x - 1000.0).abs() < 1e-3 && (corner.y - 333.0).abs() < 1e-3);
-        let corner = Letterbox::fixed((1000, 333), (640, 640)).landmarks_in_frame([Point::new(640.0, 213.0); 5])[0];
+        let corner =
+            Letterbox::fixed((1000, 333), (640, 640)).landmarks_in_frame([Point::new(640.0, 213.0); 5])[0];
         assert!((corner.x - 640.0 * 333.0 / 213.0).abs() < 1e-3 && (corner.y - 333.0).abs() < 1e-3);
     }
 

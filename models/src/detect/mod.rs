@@ -108,6 +108,11 @@ impl Detector {
         self.threshold
     }
 
+    /// Whether the model takes inputs of one size only.
+    pub fn has_fixed_input(&self) -> bool {
+        self.fixed_input.is_some()
+    }
+
     /// What the model runs on.
     pub fn device(&self) -> Device {
         self.sessions.device()

@@ -22,7 +22,9 @@ pub(super) fn inspect(
         ValueType::Tensor { shape, .. } => match shape[..] {
             [_, 3, height, width] if height > 0 && width > 0 => Some((width as u32, height as u32)),
             [_, 3, height, width] if height < 0 && width < 0 => None,
-            _ => return Err(invalid(format!("a detector takes [1, 3, height, width], this model {shape:?}"))),
+            _ => {
+                return Err(invalid(format!("a detector takes [1, 3, height, width], this model {shape:?}")));
+            }
         },
         _ => return Err(invalid("its input is not a tensor".into())),
     };
@@ -35,7 +37,9 @@ pub(super) fn inspect(
         (true, _) => DetectorArchitecture::Yunet,
         (false, true) => DetectorArchitecture::Scrfd,
         (false, false) if session.outputs().len() == 6 => {
-            return Err(invalid("it finds no landmarks, which recognition needs: take a `_kps` model".into()));
+            return Err(invalid(
+                "it finds no landmarks, which recognition needs: take a `_kps` model".into(),
+            ));
         }
         (false, false) => return Err(invalid("its outputs are neither YuNet's nor SCRFD's".into())),
     };
@@ -73,8 +77,7 @@ pub(super) fn scrfd<'a>(
     outputs: &'a SessionOutputs,
     model_name: &str,
 ) -> Result<[scrfd::Stride<'a>; 3], ModelError> {
-    let unexpected =
-        |reason: String| ModelError::UnexpectedTensor { model: model_name.into(), reason };
+    let unexpected = |reason: String| ModelError::UnexpectedTensor { model: model_name.into(), reason };
     let (mut scores, mut boxes, mut landmarks) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..outputs.len() {
         let (shape, values) = outputs[index].try_extract_tensor::<f32>()?;

@@ -28,7 +28,9 @@ pub(super) fn decode(strides: &[Stride; 3], input_width: u32, candidates: &mut C
         let stride = stride as f32;
         let boxes = outputs.boxes.chunks_exact(4);
         let landmarks = outputs.landmarks.chunks_exact(10);
-        for (anchor, ((score, distances), points)) in outputs.scores.iter().zip(boxes).zip(landmarks).enumerate() {
+        for (anchor, ((score, distances), points)) in
+            outputs.scores.iter().zip(boxes).zip(landmarks).enumerate()
+        {
             if !candidates.wants(*score) {
                 continue;
             }

@@ -47,10 +47,8 @@ fn scrfd_boxes_are_distances_from_one_of_two_anchors() {
     outputs[2][0][45] = 0.7;
     outputs[2][1][45 * 4..46 * 4].copy_from_slice(&[1.0, 0.5, 2.0, 1.5]);
     outputs[2][2][45 * 10..45 * 10 + 2].copy_from_slice(&[0.25, -0.25]);
-    let strides: Vec<scrfd::Stride> = outputs
-        .iter()
-        .map(|[scores, boxes, landmarks]| scrfd::Stride { scores, boxes, landmarks })
-        .collect();
+    let strides: Vec<scrfd::Stride> =
+        outputs.iter().map(|[scores, boxes, landmarks]| scrfd::Stride { scores, boxes, landmarks }).collect();
     let strides: [scrfd::Stride; 3] = strides.try_into().unwrap_or_else(|_| unreachable!());
     let mut found = candidates(0.5);
     scrfd::decode(&strides, 640, &mut found);

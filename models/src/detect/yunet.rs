@@ -38,7 +38,8 @@ pub(super) fn decode(strides: &[Stride; 3], input_width: u32, candidates: &mut C
             let at = |x: f32, y: f32| Point::new((column + x) * stride, (row + y) * stride);
             let (width, height) = (bounds[2].exp() * stride, bounds[3].exp() * stride);
             let rect = Rect::from_centre(at(bounds[0], bounds[1]), width, height);
-            let landmarks: Landmarks = std::array::from_fn(|index| at(points[2 * index], points[2 * index + 1]));
+            let landmarks: Landmarks =
+                std::array::from_fn(|index| at(points[2 * index], points[2 * index + 1]));
             candidates.add(rect, landmarks, score);
         }
     }

@@ -7,9 +7,10 @@ mod sface;
 use std::sync::Mutex;
 
 use ort::session::Session;
-use ort::value::{TensorRef, ValueType};
+use ort::value::ValueType;
 
 use crate::align::{CROP_SIDE, SimilarityTransform};
+use crate::batch::BatchedModel;
 use crate::error::ModelError;
 use crate::files::ModelSource;
 use crate::gallery::dot;
@@ -18,8 +19,6 @@ use crate::image::{ImageView, TensorLayout, WarpScratch, warp_rgb};
 use crate::pack::{EmbedderArchitecture, Role};
 use crate::session::{Device, SessionOptions, SessionPool};
 
-/// The most faces that are run together: enough to keep the cores busy, few enough to keep memory small.
-const MAX_BATCH: usize = 16;
 /// SFace's embeddings are this long; other networks named by their path are taken for ArcFace.
 const SFACE_DIMENSION: usize = 128;
 
@@ -69,12 +68,11 @@ pub(crate) fn normalised(vector: &[f32]) -> Option<Box<[f32]>> {
 /// An embedder's weights, shared by all streams of a process.
 #[derive(Debug)]
 pub struct Embedder {
-    sessions: SessionPool,
+    model: BatchedModel,
     model_name: String,
     layout: TensorLayout,
     side: u32,
     dimension: usize,
-    max_batch: usize,
     /// Buffers of callers that are not embedding now.
     idle_scratch: Mutex<Vec<EmbedScratch>>,
 }
@@ -89,7 +87,7 @@ struct EmbedScratch {
 struct Shape {
     side: u32,
     dimension: usize,
-    max_batch: usize,
+    takes_batches: bool,
 }
 
 impl Embedder {
@@ -122,13 +120,13 @@ impl Embedder {
             EmbedderArchitecture::Sface => sface::LAYOUT,
             EmbedderArchitecture::Arcface => arcface::LAYOUT,
         };
+        let side = shape.side as usize;
         Ok(Self {
-            sessions,
+            model: BatchedModel::new(sessions, &[3, side, side], shape.takes_batches),
             model_name: model.name,
             layout,
             side: shape.side,
             dimension: shape.dimension,
-            max_batch: shape.max_batch,
             idle_scratch: Mutex::new(Vec::new()),
         })
     }
@@ -145,7 +143,7 @@ impl Embedder {
 
     /// What the model runs on.
     pub fn device(&self) -> Device {
-        self.sessions.device()
+        self.model.sessions().device()
     }
 
     /// Embeds faces of one picture, each found by its landmarks, in their order.
@@ -167,10 +165,22 @@ impl Embedder {
         scratch: &mut EmbedScratch,
     ) -> Result<Vec<Embedding>, ModelError> {
         let mut embeddings = Vec::with_capacity(faces.len());
-        for batch in faces.chunks(self.max_batch) {
+        for batch in faces.chunks(self.model.max_rows()) {
             self.write_batch(view, batch, scratch)?;
-            let EmbedScratch { tensor, .. } = scratch;
-            self.sessions.run(|session| self.infer(session, tensor, batch.len(), &mut embeddings))?;
+            let values = self.model.run(&scratch.tensor)?;
+            if values.len() != batch.len() * self.dimension {
+                return Err(self.unexpected(format!(
+                    "gave {} numbers for {} faces",
+                    values.len(),
+                    batch.len()
+                )));
+            }
+            for vector in values.chunks_exact(self.dimension) {
+                let embedding = Embedding::from_vector(vector);
+                embeddings.push(
+                    embedding.ok_or_else(|| self.unexpected("gave an embedding without direction".into()))?,
+                );
+            }
         }
         Ok(embeddings)
     }
@@ -188,8 +198,7 @@ impl Embedder {
         tensor.resize(batch.len() * 3 * plane_length, 0.0);
         for (face, target) in batch.iter().zip(tensor.chunks_exact_mut(3 * plane_length)) {
             let to_crop = SimilarityTransform::to_crop(face, self.side).ok_or_else(|| {
-                let reason = "cannot align a face whose five landmarks are one place".into();
-                ModelError::UnexpectedTensor { model: self.model_name.clone(), reason }
+                self.unexpected("cannot align a face whose five landmarks are one place".into())
             })?;
             warp_rgb(view, &to_crop.inverse(), self.side, warp, |row, red, green, blue| {
                 self.layout.write_row(target, plane_length, row * side, [red, green, blue]);
@@ -198,25 +207,8 @@ impl Embedder {
         Ok(())
     }
 
-    fn infer(
-        &self,
-        session: &mut Session,
-        tensor: &[f32],
-        faces: usize,
-        embeddings: &mut Vec<Embedding>,
-    ) -> Result<(), ModelError> {
-        let shape = [faces as i64, 3, i64::from(self.side), i64::from(self.side)];
-        let outputs = session.run(ort::inputs![TensorRef::from_array_view((shape, tensor))?])?;
-        let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
-        let unexpected = |reason| ModelError::UnexpectedTensor { model: self.model_name.clone(), reason };
-        if values.len() != faces * self.dimension {
-            return Err(unexpected(format!("gave {shape:?} for {faces} faces")));
-        }
-        for vector in values.chunks_exact(self.dimension) {
-            let embedding = Embedding::from_vector(vector);
-            embeddings.push(embedding.ok_or_else(|| unexpected("gave an embedding without direction".into()))?);
-        }
-        Ok(())
+    fn unexpected(&self, reason: String) -> ModelError {
+        ModelError::UnexpectedTensor { model: self.model_name.clone(), reason }
     }
 }
 
@@ -242,13 +234,13 @@ fn inspect(session: &Session, model_name: &str, side: u32) -> Result<Shape, Mode
         _ => return Err(invalid(format!("an embedder makes [faces, numbers], this model {makes:?}"))),
     };
     // A batch that is fixed to more than one face would have to be filled up: no known export is.
-    let max_batch = match batch {
-        1 => 1,
-        free if free < 0 => MAX_BATCH,
+    let takes_batches = match batch {
+        1 => false,
+        free if free < 0 => true,
         fixed => return Err(invalid(format!("it takes exactly {fixed} faces at a time"))),
     };
     let side = if height > 0 { u32::try_from(height).unwrap_or(side) } else { side };
-    Ok(Shape { side, dimension, max_batch })
+    Ok(Shape { side, dimension, takes_batches })
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) use exact::dot;
 use exact::ExactIndex;
+pub(crate) use exact::dot;
 
 use crate::embed::normalised;
 
@@ -190,7 +190,9 @@ mod tests {
     fn best_ranks_people_by_their_best_template() {
         for dimension in [128, 512] {
             let mut gallery = Gallery::new(dimension);
-            gallery.add_person("a", "Ada", &[leaning(dimension, 0.1, 1), leaning(dimension, 0.8, 2)]).unwrap();
+            gallery
+                .add_person("a", "Ada", &[leaning(dimension, 0.1, 1), leaning(dimension, 0.8, 2)])
+                .unwrap();
             gallery.add_person("b", "Ben", &[leaning(dimension, 0.5, 3)]).unwrap();
             gallery.add_person("c", "Cleo", &[]).unwrap();
             gallery.add_person("d", "Dan", &[leaning(dimension, -0.5, 4)]).unwrap();
@@ -222,7 +224,10 @@ mod tests {
             Err(GalleryError::Dimension { expected: 2, actual: 1, .. })
         ));
         for unusable in [vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0]] {
-            assert!(matches!(gallery.add_person("a", "Ada", &[unusable]), Err(GalleryError::Unusable { .. })));
+            assert!(matches!(
+                gallery.add_person("a", "Ada", &[unusable]),
+                Err(GalleryError::Unusable { .. })
+            ));
         }
         assert!(gallery.is_empty() && gallery.template_count() == 0);
         gallery.add_person("a", "Ada", &[vec![1.0, 0.0]]).unwrap();

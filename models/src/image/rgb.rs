@@ -59,7 +59,10 @@ impl RgbImage {
     pub fn view(&self) -> ImageView<'_> {
         let plane = Plane { data: &self.data, stride: 3 * self.width as usize };
         let view = ImageView::new(PixelFormat::Rgb, self.width, self.height, &[plane]);
-        #[expect(clippy::expect_used, reason = "the constructors keep the sides in range and the bytes complete")]
+        #[expect(
+            clippy::expect_used,
+            reason = "the constructors keep the sides in range and the bytes complete"
+        )]
         view.expect("an RGB picture is always a valid view")
     }
 

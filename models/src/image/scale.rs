@@ -81,7 +81,8 @@ impl AxisPlan {
     /// Removes last taps that no result uses: a whole factor needs one tap fewer than a broken one, and a
     /// picture at its own size just one.
     fn drop_idle_taps(&mut self) {
-        let is_idle = |tap: usize| self.weights.iter().skip(tap).step_by(self.taps).all(|weight| *weight == 0.0);
+        let is_idle =
+            |tap: usize| self.weights.iter().skip(tap).step_by(self.taps).all(|weight| *weight == 0.0);
         let mut used = self.taps;
         while used > 1 && is_idle(used - 1) {
             used -= 1;

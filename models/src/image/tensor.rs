@@ -29,13 +29,7 @@ impl TensorLayout {
     }
 
     /// Writes one row of 0 to 255 into the three planes of `tensor` (each `plane_length` long) from `at` on.
-    pub(crate) fn write_row(
-        &self,
-        tensor: &mut [f32],
-        plane_length: usize,
-        at: usize,
-        row: [&[f32]; 3],
-    ) {
+    pub(crate) fn write_row(&self, tensor: &mut [f32], plane_length: usize, at: usize, row: [&[f32]; 3]) {
         for (channel, values) in row.into_iter().enumerate() {
             let plane = match self.order {
                 ChannelOrder::Rgb => channel,

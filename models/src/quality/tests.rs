@@ -6,16 +6,25 @@ use super::*;
 use crate::align::TEMPLATE;
 use crate::image::RgbImage;
 
-/// A picture of 400×400 with a frontal face of `scale` times the template's size at (100, 80). The pattern has
-/// the given middle and depth, and squares of `block` pixels.
-fn portrait(scale: f32, middle: f32, depth: f32, block: u32) -> (RgbImage, DetectedFace) {
+/// A picture of 400×400 with a frontal face of `scale` times the template's size at (100, 80). The face's detail
+/// is a landscape of hills `spacing` pixels apart, of the given middle and depth.
+fn portrait(scale: f32, middle: f32, depth: f32, spacing: u32) -> (RgbImage, DetectedFace) {
+    let hill = |x: u32, y: u32| {
+        let noise = x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(2_246_822_519);
+        let noise = ((noise ^ (noise >> 13)).wrapping_mul(3_266_489_917) >> 16) & 0xff;
+        noise as f32 / 127.5 - 1.0
+    };
+    let smooth = |part: f32| part * part * (3.0 - 2.0 * part);
     let mut bytes = Vec::new();
     for y in 0..400_u32 {
         for x in 0..400_u32 {
-            let noise = (x / block).wrapping_mul(2_654_435_761) ^ (y / block).wrapping_mul(2_246_822_519);
-            let noise = ((noise ^ (noise >> 13)).wrapping_mul(3_266_489_917) >> 16) & 0xff;
-            let value = (middle + depth * (noise as f32 / 127.5 - 1.0)).clamp(0.0, 255.0) as u8;
-            bytes.extend([value; 3]);
+            let (column, row) = (x / spacing, y / spacing);
+            let across = smooth((x % spacing) as f32 / spacing as f32);
+            let along = smooth((y % spacing) as f32 / spacing as f32);
+            let upper = hill(column, row) * (1.0 - across) + hill(column + 1, row) * across;
+            let lower = hill(column, row + 1) * (1.0 - across) + hill(column + 1, row + 1) * across;
+            let height = upper * (1.0 - along) + lower * along;
+            bytes.extend([(middle + depth * height).clamp(0.0, 255.0) as u8; 3]);
         }
     }
     let landmarks = TEMPLATE.map(|point| Point::new(100.0 + point.x * scale, 80.0 + point.y * scale));

@@ -61,10 +61,9 @@ pub(super) fn assign(costs: &[f32], rows: usize, columns: usize) -> Vec<Option<u
         }
     }
     let mut result = vec![None; rows];
-    for column in 1..=columns {
-        let row = row_of_column[column];
-        if row != 0 && cost(row - 1, column - 1) < f64::from(FORBIDDEN) {
-            result[row - 1] = Some(column - 1);
+    for (column, row) in row_of_column.iter().skip(1).take(columns).enumerate() {
+        if *row != 0 && cost(row - 1, column) < f64::from(FORBIDDEN) {
+            result[row - 1] = Some(column);
         }
     }
     result
@@ -98,8 +97,11 @@ mod tests {
                     (state >> 16) as f32 / 65_536.0
                 })
                 .collect();
-            let found: f32 =
-                assign(&costs, 4, 4).iter().enumerate().filter_map(|(row, at)| Some(costs[row * 4 + (*at)?])).sum();
+            let found: f32 = assign(&costs, 4, 4)
+                .iter()
+                .enumerate()
+                .filter_map(|(row, at)| Some(costs[row * 4 + (*at)?]))
+                .sum();
             assert!((found - least_sum(&costs, 0, [false; 4])).abs() < 1e-5);
         }
     }

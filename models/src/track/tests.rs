@@ -125,8 +125,9 @@ fn boxes_that_are_none_and_crowds_without_end_are_survived() {
         face(0.0, 0.0, 50.0, f32::NAN),
     ];
     assert_eq!(tracker.update(0, &odd).assignments, [None; 4]);
-    let crowd: Vec<DetectedFace> =
-        (0..600).map(|index| face((index % 30) as f32 * 60.0, (index / 30) as f32 * 70.0, 50.0, 0.8)).collect();
+    let crowd: Vec<DetectedFace> = (0..600)
+        .map(|index| face((index % 30) as f32 * 60.0, (index / 30) as f32 * 70.0, 50.0, 0.8))
+        .collect();
     for time_ms in [0, 40] {
         let update = tracker.update(time_ms, &crowd);
         assert_eq!(update.assignments.iter().flatten().count(), MAX_FOLLOWED);

@@ -1,0 +1,100 @@
+//! From a photo to its faces with their quality and embeddings: what registration, search and verification
+//! call. The same detector and embedder as the streams use, without tracks.
+
+use std::sync::Arc;
+
+use crate::align::{CROP_SIDE, SimilarityTransform};
+use crate::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
+use crate::embed::{Embedder, Embedding};
+use crate::error::ModelError;
+use crate::files::ModelSource;
+use crate::geometry::Landmarks;
+use crate::photo::Photo;
+use crate::quality::{Quality, QualityIssue};
+use crate::session::Device;
+
+/// Where nothing is found at the usual size, these are tried: a face that fills the picture is larger than any
+/// the detector has learnt, and one in a wide scene smaller.
+const OTHER_INPUT_SIZES: [u32; 3] = [320, 160, 1280];
+
+/// A face of a photo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnalyzedFace {
+    /// Where it is.
+    pub face: DetectedFace,
+    /// How good it is.
+    pub quality: Quality,
+    /// What speaks most against it, if anything does.
+    pub issue: Option<QualityIssue>,
+    /// Its embedding.
+    pub embedding: Embedding,
+}
+
+/// Detector and embedder of one pack.
+#[derive(Debug, Clone)]
+pub struct Analyzer {
+    detector: Arc<Detector>,
+    embedder: Arc<Embedder>,
+    options: DetectorOptions,
+}
+
+impl Analyzer {
+    /// Opens the models of a pack, named or in a folder, on the processor.
+    pub fn open(pack: &str) -> Result<Self, ModelError> {
+        let source = ModelSource::pack(pack)?;
+        let detector = Detector::open(&source, Device::Cpu)?;
+        let embedder = Embedder::open(&source, Device::Cpu)?;
+        Ok(Self::new(Arc::new(detector), Arc::new(embedder)))
+    }
+
+    /// An analyzer from models at hand.
+    pub fn new(detector: Arc<Detector>, embedder: Arc<Embedder>) -> Self {
+        Self { detector, embedder, options: DetectorOptions::default() }
+    }
+
+    /// The same with other options for its detector.
+    #[must_use]
+    pub fn with_options(mut self, options: DetectorOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The embedder, for the length and the model of its embeddings.
+    pub fn embedder(&self) -> &Embedder {
+        &self.embedder
+    }
+
+    /// The faces of a photo, surest first.
+    pub fn analyze(&self, photo: &Photo) -> Result<Vec<AnalyzedFace>, ModelError> {
+        let view = photo.view();
+        let faces = self.detect(photo)?;
+        let landmarks: Vec<Landmarks> = faces.iter().map(|face| face.landmarks).collect();
+        let embeddings = self.embedder.embed(&view, &landmarks)?;
+        let analyzed = faces.into_iter().zip(embeddings).map(|(face, embedding)| {
+            let (quality, issue) = Quality::assess_with_issue(&view, &face);
+            AnalyzedFace { face, quality, issue, embedding }
+        });
+        Ok(analyzed.collect())
+    }
+
+    /// Looks at the usual size, and only if nobody is there at others.
+    fn detect(&self, photo: &Photo) -> Result<Vec<DetectedFace>, ModelError> {
+        let view = photo.view();
+        let mut scratch = DetectScratch::default();
+        let longest_side = photo.width().max(photo.height());
+        let others = OTHER_INPUT_SIZES.into_iter().filter(|size| {
+            // Larger than the photo, a size shows nothing new; and a model of fixed size looks only once.
+            *size < longest_side && *size != self.options.input_size && !self.detector.has_fixed_input()
+        });
+        for input_size in std::iter::once(self.options.input_size).chain(others) {
+            let options = DetectorOptions { input_size, ..self.options };
+            let mut faces = self.detector.detect(&view, &options, &mut scratch)?;
+            // One whose points coincide cannot be aligned, and would spoil the others' batch.
+            faces.retain(|face| SimilarityTransform::to_crop(&face.landmarks, CROP_SIDE).is_some());
+            if !faces.is_empty() {
+                return Ok(faces);
+            }
+        }
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,73 @@
+//! Where the photos and models of these tests lie, and reading them. What is not on this machine is skipped
+//! with a word about it.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use vedette_models::Photo;
+use vedette_models::detect::Detector;
+use vedette_models::embed::Embedder;
+use vedette_models::files::ModelSource;
+use vedette_models::geometry::{Landmarks, Point, Rect};
+use vedette_models::session::Device;
+
+/// A face as the reference implementation found it.
+#[derive(Debug, Deserialize)]
+pub struct GoldenFace {
+    /// Left, top, right, bottom.
+    #[serde(rename = "box")]
+    pub edges: [f32; 4],
+    pub score: f32,
+    pub landmarks: [[f32; 2]; 5],
+}
+
+impl GoldenFace {
+    pub fn rect(&self) -> Rect {
+        Rect::from_edges(self.edges[0], self.edges[1], self.edges[2], self.edges[3])
+    }
+}
+
+pub fn points(landmarks: &[[f32; 2]; 5]) -> Landmarks {
+    landmarks.map(|[x, y]| Point::new(x, y))
+}
+
+/// The portraits of the repository.
+pub fn media_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/media")
+}
+
+/// A file or folder of the data that is not part of the repository, if it is there.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("VEDETTE_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let found = Some(root.join(path)).filter(|path| path.exists());
+    if found.is_none() {
+        eprintln!(
+            "skipped: {} is not on this machine (VEDETTE_SHARED names its folder)",
+            root.join(path).display()
+        );
+    }
+    found
+}
+
+pub fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> BTreeMap<String, T> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+pub fn photo(path: &Path) -> Photo {
+    Photo::decode(&std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The default pack's detector; `make` fetches it before the tests run.
+pub fn yunet() -> Detector {
+    Detector::open(&ModelSource::pack("opencv").unwrap(), Device::Cpu).unwrap()
+}
+
+/// The default pack's embedder.
+pub fn sface() -> Embedder {
+    Embedder::open(&ModelSource::pack("opencv").unwrap(), Device::Cpu).unwrap()
+}

@@ -1,0 +1,117 @@
+//! Embeddings against the reference implementation, and whether they tell people apart.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{golden, media_folder, photo, points, sface, shared};
+use serde::Deserialize;
+use vedette_models::Analyzer;
+use vedette_models::embed::{Embedder, Embedding};
+use vedette_models::files::{ModelSource, ModelStore};
+use vedette_models::pack::{Packs, Role};
+use vedette_models::session::Device;
+
+/// What the reference made of a photo.
+#[derive(Deserialize)]
+struct GoldenEmbedding {
+    landmarks: [[f32; 2]; 5],
+    /// The network fed as SFace wants it.
+    sface: Vec<f32>,
+    /// The same network fed as ArcFace wants it: the numbers mean nothing, but they must be the same.
+    arcface: Vec<f32>,
+}
+
+#[test]
+fn sface_agrees_with_the_reference() {
+    agrees(&sface(), |golden| &golden.sface);
+}
+
+#[test]
+fn arcfaces_way_of_feeding_agrees_with_the_reference() {
+    // The same weights in a folder whose description calls them ArcFace.
+    let pack = Packs::get("opencv").unwrap();
+    let weights = ModelStore::locate().require(&pack, pack.require(Role::Embedder).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(weights, folder.path().join("weights.onnx")).unwrap();
+    let description = "about: a test\nlicence: Apache-2.0\ncommercial_use: true\nembedder:\n  architecture: arcface\n  \
+                       input_size: 112\n  dimension: 128\n  file:\n    name: weights.onnx\n    \
+                       licence: Apache-2.0\n    commercial_use: true\n";
+    std::fs::write(folder.path().join("pack.yaml"), description).unwrap();
+    let source = ModelSource::pack(folder.path().to_str().unwrap()).unwrap();
+    agrees(&Embedder::open(&source, Device::Cpu).unwrap(), |golden| &golden.arcface);
+}
+
+fn agrees(embedder: &Embedder, wanted: impl Fn(&GoldenEmbedding) -> &Vec<f32>) {
+    for (name, golden) in golden::<GoldenEmbedding>("embeddings.json") {
+        let photo = photo(&media_folder().join(&name));
+        let embedded = embedder.embed(&photo.view(), &[points(&golden.landmarks)]).unwrap();
+        let cosine = embedded[0].cosine(&Embedding::from_vector(wanted(&golden)).unwrap());
+        eprintln!("{name}: cosine {cosine:.6}");
+        assert!(cosine >= 0.9999, "{name}: cosine {cosine}");
+    }
+}
+
+#[test]
+fn a_batch_gives_what_each_face_gives_alone() {
+    let embedder = sface();
+    let golden = golden::<GoldenEmbedding>("embeddings.json");
+    let photo = photo(&media_folder().join("obama.jpg"));
+    let faces: Vec<_> = golden.values().map(|golden| points(&golden.landmarks)).cycle().take(19).collect();
+    let together = embedder.embed(&photo.view(), &faces).unwrap();
+    assert_eq!(together.len(), faces.len());
+    for (face, embedding) in faces.iter().zip(&together) {
+        assert!(embedder.embed(&photo.view(), &[*face]).unwrap()[0].cosine(embedding) > 0.99999);
+    }
+    assert!(embedder.embed(&photo.view(), &[]).unwrap().is_empty());
+}
+
+#[test]
+fn the_same_person_is_alike_and_others_are_not() {
+    let analyzer = Analyzer::open("opencv").unwrap();
+    let embedding = |name: &str| {
+        let faces = analyzer.analyze(&photo(&media_folder().join(name))).unwrap();
+        assert_eq!(faces.len(), 1, "{name}");
+        faces.into_iter().next().unwrap().embedding
+    };
+    let obama = ["obama.jpg", "obama2.jpg", "obama3.jpg"].map(embedding);
+    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+        let cosine = obama[a].cosine(&obama[b]);
+        eprintln!("obama {a} {b}: {cosine:.3}");
+        assert!(cosine > 0.5, "{a} {b}: {cosine}");
+    }
+    let others = ["biden.jpg", "astronaut.jpg"].map(embedding);
+    for other in &others {
+        for obama in &obama {
+            eprintln!("different: {:.3}", other.cosine(obama));
+            assert!(other.cosine(obama) < 0.3);
+        }
+    }
+    assert!(others[0].cosine(&others[1]) < 0.3);
+}
+
+#[test]
+fn ordinary_photos_are_good_enough_to_enrol_with() {
+    let analyzer = Analyzer::open("opencv").unwrap();
+    let mut paths: Vec<_> = ["astronaut", "biden", "obama", "obama2", "obama3"]
+        .iter()
+        .map(|name| media_folder().join(format!("{name}.jpg")))
+        .collect();
+    if let (Some(people), Some(groups), Some(clip)) =
+        (shared("data/faces/people"), shared("data/faces/groups"), shared("data/clips/crowd_dev.json"))
+    {
+        let truth: serde_json::Value = serde_json::from_slice(&std::fs::read(clip).unwrap()).unwrap();
+        for file in truth["enroll"].as_object().unwrap().values().flat_map(|files| files.as_array().unwrap())
+        {
+            let file = file.as_str().unwrap();
+            paths.extend([people.join(file), groups.join(file)].into_iter().filter(|path| path.exists()));
+        }
+    }
+    for path in paths {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let faces = analyzer.analyze(&photo(&path)).unwrap();
+        let largest = faces.iter().max_by(|a, b| a.face.rect.area().total_cmp(&b.face.rect.area())).unwrap();
+        eprintln!("{name}: {:?} {:?}", largest.quality, largest.issue);
+        assert!(largest.quality.score >= 0.6, "{name}: {:?} {:?}", largest.quality, largest.issue);
+    }
+}
