@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use environment::{
     Environment, EnvironmentSettings, JwtSettings, PostgresSettings, RedisSettings, Stage,
 };
-pub use ranges::{Share, Whole};
+pub use ranges::{Share, Whole, parsed};
 pub use sections::{
     CameraSource, CamerasConfig, DetectionConfig, FaceRecognitionConfig, FileConfig, LogLevel, LogRotation,
     LoggingConfig, PackName, PerformanceConfig, Registration, RegistrationConfig, RetentionConfig,
@@ -140,8 +140,14 @@ fn read_layer(file: &Path) -> Result<Value, ConfigError> {
 
 /// The file as YAML, after it was read as settings once, for errors that name the line.
 fn parse_layer(file: &str, text: &str) -> Result<Value, ConfigError> {
-    let content_error =
-        |error: serde_yaml::Error| ConfigError::Content { file: file.to_owned(), reason: error.to_string() };
+    let content_error = |error: serde_yaml::Error| {
+        let mut reason = error.to_string();
+        // The very first character's place is the only one left unsaid.
+        if !reason.contains(" at line ") {
+            reason.push_str(" at line 1 column 1");
+        }
+        ConfigError::Content { file: file.to_owned(), reason }
+    };
     let value: Value = serde_yaml::from_str(text).map_err(content_error)?;
     if value.is_null() {
         return Ok(Value::Mapping(serde_yaml::Mapping::new()));

@@ -1,5 +1,8 @@
 //! The one database: SQLite in the data folder, or PostgreSQL when the environment names a host.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,10 +64,19 @@ async fn connect_sqlite(file: &Path) -> Result<DatabaseConnection> {
             file.display()
         )
     };
+    make_private(file).with_context(advice)?;
     let db = Database::connect(options).await.with_context(advice)?;
     // SQLite reads a file's header only when it is first asked for something.
     db.execute_unprepared("SELECT count(*) FROM sqlite_master").await.with_context(advice)?;
     Ok(db)
+}
+
+/// Makes the file, if it is not there, so that only this user can read it; SQLite's other files follow it.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 async fn connect_postgres(settings: &PostgresSettings) -> Result<DatabaseConnection> {

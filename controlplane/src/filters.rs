@@ -52,8 +52,9 @@ pub fn with_state(state: &State) -> impl Filter<Extract = (State,), Error = Infa
 /// A signed-in user, even one who must change the password first.
 pub fn signed_in(state: &State) -> BoxedFilter<(CurrentUser,)> {
     let authenticate = |header: Option<String>, state: State| async move {
-        let user = auth::authenticate(&state.db, &state.tokens, bearer(header.as_deref())).await?;
-        Ok::<_, Rejection>(user)
+        let token = bearer(header.as_deref());
+        let user = auth::authenticate(&state.db, &state.tokens, token).await?;
+        Ok::<_, Rejection>(state.lift_password_change(user))
     };
     header(AUTHORIZATION.as_str()).and(with_state(state)).and_then(authenticate).boxed()
 }
@@ -203,7 +204,8 @@ impl BodyKind {
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let field = field_of(error.path());
+        // Where the text stops being JSON tells nothing about the field that was being read.
+        let field = if error.inner().is_data() { field_of(error.path()) } else { String::new() };
         ApiError::validation(field, error.into_inner().to_string())
     })?;
     deserializer.end().map_err(|error| ApiError::validation("", error.to_string()))?;

@@ -1,6 +1,8 @@
 //! The log: to the terminal, and to files that are begun anew and deleted as the settings say.
 
+use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -45,12 +47,14 @@ fn file_writer(config: &LoggingConfig, data_dir: &Path) -> Result<Option<FileWri
         LogRotation::Daily => Rotation::DAILY,
     };
     let folder = data_dir.join("logs");
+    let cannot_write = || format!("cannot write log files in `{}`", folder.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(cannot_write)?;
     let appender = RollingFileAppender::builder()
         .rotation(rotation)
         .filename_prefix("vedette")
         .filename_suffix("log")
         .max_log_files(usize::try_from(config.retention.get()).unwrap_or(usize::MAX))
         .build(&folder)
-        .with_context(|| format!("cannot write log files in `{}`", folder.display()))?;
+        .with_context(cannot_write)?;
     Ok(Some(tracing_appender::non_blocking(appender)))
 }

@@ -160,7 +160,7 @@ fn add_headers(headers: &mut HeaderMap, path: &str, request_id: &str) {
 /// for debugging only.
 fn log(method: &Method, path: &str, response: &Response, elapsed: Duration) {
     let status = response.status().as_u16();
-    let ms = elapsed.as_secs_f64() * 1000.0;
+    let ms = (elapsed.as_secs_f64() * 1e5).round() / 100.0;
     let is_chatter = path.ends_with("/heartbeat") || path == "/api/health" || !error::is_api(path);
     if is_chatter && status < 400 {
         tracing::debug!(%method, path, status, ms, "request");

@@ -10,7 +10,8 @@ use crate::state::State;
 use crate::users;
 
 pub(super) async fn login(state: State, request: LoginRequest) -> Result<impl Reply, ApiError> {
-    let answer = service::login(&state.db, &state.tokens, &request.username, request.password).await?;
+    let mut answer = service::login(&state.db, &state.tokens, &request.username, request.password).await?;
+    answer.must_change_password &= state.config.file.security.force_password_change;
     Ok(warp::reply::json(&answer))
 }
 
@@ -20,8 +21,9 @@ pub(super) async fn logout(state: State, user: CurrentUser) -> Result<impl Reply
 }
 
 pub(super) async fn me(state: State, user: CurrentUser) -> Result<impl Reply, ApiError> {
-    let user = users::get(&state.db, user.id).await?;
-    Ok(warp::reply::json(&user))
+    let mut view = users::get(&state.db, user.id).await?;
+    view.must_change_password = user.must_change_password;
+    Ok(warp::reply::json(&view))
 }
 
 pub(super) async fn change_password(

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use vedette_events::CameraState;
 
 use super::SourceUrl;
+use crate::config::parsed;
 use crate::entity::cameras;
 use crate::error::{ApiError, FieldError};
 use crate::workers::LiveStatus;
@@ -15,7 +16,7 @@ const MAX_NAME_CHARS: usize = 120;
 const MAX_FPS: u32 = 240;
 
 /// The operator's own short name of a camera.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CameraId(String);
 
 impl CameraId {
@@ -41,12 +42,6 @@ impl FromStr for CameraId {
             return Ok(Self(text.to_owned()));
         }
         Err(format!("must be 1 to {MAX_CHARS} letters, digits, `_` or `-`"))
-    }
-}
-
-impl<'de> Deserialize<'de> for CameraId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -81,7 +76,7 @@ impl FromStr for Resolution {
 
 impl<'de> Deserialize<'de> for Resolution {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        parsed(deserializer)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the files can hold, section by section; `config/config.yaml` tells users what each key means.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
-use super::{Share, Whole};
+use super::{Share, Whole, parsed};
 use crate::cameras::{CameraId, Resolution, SourceUrl};
 
 /// The whole of a file.
@@ -163,9 +163,10 @@ pub struct CamerasConfig {
 #[serde(deny_unknown_fields)]
 pub struct CameraSource {
     /// The operator's short name.
+    #[serde(deserialize_with = "parsed")]
     pub id: CameraId,
     /// Where frames come from.
-    #[serde(deserialize_with = "url_or_number")]
+    #[serde(deserialize_with = "parsed")]
     pub url: SourceUrl,
     /// Name to show; the id if not given.
     pub name: Option<String>,
@@ -183,21 +184,6 @@ pub struct CameraSource {
 
 fn yes() -> bool {
     true
-}
-
-/// A webcam's number is written without quotes.
-fn url_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SourceUrl, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum UrlOrNumber {
-        Number(u32),
-        Url(String),
-    }
-    let text = match UrlOrNumber::deserialize(deserializer)? {
-        UrlOrNumber::Number(number) => number.to_string(),
-        UrlOrNumber::Url(url) => url,
-    };
-    text.parse().map_err(D::Error::custom)
 }
 
 /// `logging`.

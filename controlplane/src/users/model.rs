@@ -18,7 +18,7 @@ pub struct UserView {
     role: String,
     is_active: bool,
     is_superuser: bool,
-    must_change_password: bool,
+    pub(crate) must_change_password: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     last_login: Option<DateTime<Utc>>,

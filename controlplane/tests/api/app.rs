@@ -1,0 +1,207 @@
+//! A server of one test: port 0, a fresh SQLite in a temporary folder, no local worker.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use vedette::config::{Config, Environment};
+use vedette::startup::App;
+
+/// What workers show in these tests.
+pub const WORKER_TOKEN: &str = "worker token of the tests";
+/// What programs show in these tests.
+pub const API_KEY: &str = "API key of the tests";
+/// First password of the first user.
+pub const FIRST_PASSWORD: &str = "admin123";
+
+/// A running server; dropped, it is stopped.
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestApp {
+    /// A server on which the first password may stand.
+    pub fn start() -> Self {
+        Self::with("security:\n  force_password_change: false\n")
+    }
+
+    /// A server with these settings.
+    pub fn with(yaml: &str) -> Self {
+        Self::restart_in(tempfile::tempdir().unwrap(), yaml)
+    }
+
+    /// A server in a folder another one was in.
+    pub fn restart_in(folder: TempDir, yaml: &str) -> Self {
+        let config = config_in(folder.path(), yaml);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (tell_address, address) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let app = App::start(config).await.unwrap();
+                tell_address.send(app.address()).unwrap();
+                app.run(async { drop(stopped.await) }).await.unwrap();
+            });
+        });
+        let address = address.recv().expect("the server does not start; the panic above says why");
+        Self { address, folder, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Stops it and hands its folder over.
+    pub fn stop(mut self) -> TempDir {
+        self.end();
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    fn end(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+
+    /// Somebody who is not signed in.
+    pub fn anyone(&self) -> Client {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build();
+        Client { base: format!("http://{}", self.address), agent: config.into(), headers: Vec::new() }
+    }
+
+    /// The first user.
+    pub fn admin(&self) -> Client {
+        self.anyone().signed_in("admin", FIRST_PASSWORD)
+    }
+
+    /// The worker `local`.
+    pub fn worker(&self) -> Client {
+        self.anyone().with_header("Authorization", &format!("Bearer {WORKER_TOKEN}"))
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Settings of a test, in `folder/config` and `folder/data`.
+pub fn config_in(folder: &Path, yaml: &str) -> Config {
+    let config_dir = folder.join("config");
+    std::fs::create_dir_all(&config_dir).unwrap();
+    let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n";
+    std::fs::write(config_dir.join("config.yaml"), base).unwrap();
+    std::fs::write(config_dir.join("config.dev.yaml"), yaml).unwrap();
+    let data_dir = folder.join("data").display().to_string();
+    let variables = [
+        ("VEDETTE_DATA_DIR", data_dir.as_str()),
+        ("VEDETTE_WORKER_TOKEN", WORKER_TOKEN),
+        ("API_KEY", API_KEY),
+    ];
+    let environment: Environment =
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Config::load(Some(&config_dir), &environment).unwrap()
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub struct Client {
+    base: String,
+    agent: ureq::Agent,
+    headers: Vec<(String, String)>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub bytes: Vec<u8>,
+    /// The same, as far as it is text.
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The JSON of an answer with this status.
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// Checks the API's error form and returns the message.
+    pub fn expect_error(self, status: u16, name: &str) -> String {
+        let path = self.header("x-test-path").to_owned();
+        let body = self.expect(status);
+        assert_eq!(body["error"], name, "{body}");
+        assert_eq!(body["path"], path.as_str(), "{body}");
+        assert!(body["details"].is_array(), "{body}");
+        body["message"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Client {
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn signed_in(self, username: &str, password: &str) -> Self {
+        let login = self.log_in(username, password).expect(200);
+        self.with_header("Authorization", &format!("Bearer {}", login["access_token"].as_str().unwrap()))
+    }
+
+    pub fn log_in(&self, username: &str, password: &str) -> Answer {
+        self.post("/api/auth/login", &json!({ "username": username, "password": password }))
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, None, Vec::new())
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, Some("application/json"), body.to_string().into_bytes())
+    }
+
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, Some("application/json"), body.to_string().into_bytes())
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, None, Vec::new())
+    }
+
+    /// Any request at all.
+    pub fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(content_type) = content_type {
+            request = request.header("Content-Type", content_type);
+        }
+        let mut response = self.agent.run(request.body(body).unwrap()).unwrap();
+        let bytes = response.body_mut().read_to_vec().unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut headers = response.headers().clone();
+        let bare_path = path.split('?').next().unwrap();
+        headers.insert("x-test-path", bare_path.parse().unwrap());
+        Answer { status: response.status().as_u16(), headers, bytes, text }
+    }
+}

@@ -1,0 +1,141 @@
+//! Settings: what is taken from where, and what stops the start.
+
+use std::path::Path;
+
+use vedette::config::{Config, ConfigError, Environment, PackName, Registration, Stage};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn load(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    Config::load(Some(folder.path()), &environment(variables))
+}
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn refusal(files: &[(&str, &str)], variables: &[(&str, &str)]) -> String {
+    load(files, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn the_shipped_files_hold_and_say_the_defaults() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let development = Config::load(Some(&shipped), &environment(&[])).unwrap();
+    let empty = load(&[("config.yaml", "")], &[]).unwrap();
+    assert_eq!(format!("{:?}", development.file), format!("{:?}", empty.file));
+
+    let variables = [("CONFIG_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let production = Config::load(Some(&shipped), &environment(&variables)).unwrap();
+    assert_eq!(production.stage, Stage::Production);
+    assert_eq!(production.file.security.registration, Registration::Closed);
+}
+
+#[test]
+fn later_layers_win_key_by_key() {
+    let files = [
+        ("config.yaml", "performance: {frame_skip: 3, use_gpu: true}\nretention: {detections: 1}"),
+        ("config.dev.yaml", "performance: {frame_skip: 5}"),
+        ("config.prod.yaml", "performance: {frame_skip: 7}"),
+    ];
+    let config = load(&files, &[]).unwrap();
+    assert_eq!(config.file.performance.frame_skip.get(), 5);
+    assert!(config.file.performance.use_gpu);
+    assert_eq!(config.file.retention.detections.get(), 1);
+    assert_eq!(config.file.face_recognition.detection_model, PackName::Opencv);
+    let config = load(&files, &[("CONFIG_ENV", "production"), ("JWT_SECRET", SECRET)]).unwrap();
+    assert_eq!(config.file.performance.frame_skip.get(), 7);
+}
+
+#[test]
+fn mistakes_are_named_with_file_line_and_key() {
+    let cases = [
+        ("performance:\n  frame_skp: 2\n", "line 2", "frame_skp"),
+        ("performance:\n  use_gpu: true\n  frame_skip: 99\n", "line 3", "performance.frame_skip"),
+        ("detection:\n  deduplication_window: -1\n", "line 2", "detection.deduplication_window"),
+        ("face_recognition:\n  registration:\n    quality_threshold: 1.5\n", "line 3", "quality_threshold"),
+        ("face_recognition:\n  detection_model: yolo\n", "line 2", "detection_model"),
+        ("server:\n  port: eighty\n", "line 2", "server.port"),
+        ("cameras:\n  sources:\n  - id: a b\n    url: 0\n", "line 3", "cameras.sources[0].id"),
+        ("cameras:\n  sources:\n  - {id: a, url: 'ftp://x'}\n", "line 3", "cameras.sources[0].url"),
+        ("recogniton: {}\n", "line 1", "recogniton"),
+        ("# comment\nperformance:\n  use_gpu: true\n\nrecogniton: {}\n", "line 5", "recogniton"),
+        ("performance:\n  use_gpu: true\n  frame_skp: 2\n", "line 3", "frame_skp"),
+        ("performance: {\n", "line", ""),
+    ];
+    for (text, line, key) in cases {
+        for file in ["config.yaml", "config.dev.yaml"] {
+            let message = refusal(&[("config.yaml", ""), (file, text)], &[]);
+            assert!(message.contains(file), "{message}");
+            assert!(message.contains(line) && message.contains(key), "{text}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_mistake_counts_though_a_later_layer_overrides_it() {
+    let files = [
+        ("config.yaml", "performance: {frame_skip: 0}"),
+        ("config.dev.yaml", "performance: {frame_skip: 1}"),
+    ];
+    assert!(refusal(&files, &[]).contains("config.yaml"));
+}
+
+#[test]
+fn a_named_folder_must_hold_settings() {
+    let message =
+        Config::load(Some(Path::new("/nowhere/at/all")), &environment(&[])).unwrap_err().to_string();
+    assert!(message.contains("/nowhere/at/all/config.yaml"), "{message}");
+}
+
+#[test]
+fn variables_are_checked_and_never_shown() {
+    let base = [("config.yaml", "")];
+    let cases = [
+        ("CONFIG_ENV", "staging-secret"),
+        ("JWT_ALGORITHM", "none-secret"),
+        ("JWT_EXPIRATION_MINUTES", "0"),
+        ("JWT_EXPIRATION_MINUTES", "secret"),
+        ("REDIS_PORT", "secret"),
+        ("VEDETTE_WORKER_TOKEN", "secret"),
+    ];
+    for (name, value) in cases {
+        let message = refusal(&base, &[(name, value), ("REDIS_HOST", "redis")]);
+        assert!(message.contains(name) && !message.contains("secret"), "{message}");
+    }
+    let message = refusal(&base, &[("DB_HOST", "db")]);
+    assert!(message.contains("DB_USER"), "{message}");
+    let given =
+        [("DB_HOST", "db"), ("DB_USER", "vedette"), ("DB_PASSWORD", "secret"), ("JWT_ALGORITHM", "HS512")];
+    let config = load(&base, &given).unwrap();
+    let postgres = config.environment.postgres.clone().unwrap();
+    assert_eq!((postgres.port, postgres.name.as_str()), (5432, "vedette"));
+    assert!(!format!("{config:?}").contains("\"secret\""));
+}
+
+#[test]
+fn production_needs_a_long_secret_and_a_changed_password() {
+    let base = [("config.yaml", "")];
+    let production = ("CONFIG_ENV", "production");
+    assert!(refusal(&base, &[production]).contains("JWT_SECRET"));
+    assert!(refusal(&base, &[production, ("JWT_SECRET", "   ")]).contains("JWT_SECRET"));
+    assert!(refusal(&base, &[production, ("JWT_SECRET", "too short")]).contains("32"));
+    load(&base, &[production, ("JWT_SECRET", SECRET)]).unwrap();
+    let lax = [("config.yaml", "security: {force_password_change: false}")];
+    assert!(refusal(&lax, &[production, ("JWT_SECRET", SECRET)]).contains("force_password_change"));
+}
+
+#[test]
+fn dot_env_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(".env"), "VEDETTE_TEST_ONLY='from the file'\n").unwrap();
+    let environment = Environment::of_process(folder.path()).unwrap();
+    assert_eq!(environment.get("VEDETTE_TEST_ONLY"), Some("from the file"));
+    std::fs::write(folder.path().join(".env"), "SECRET VALUE WITHOUT EQUALS\n").unwrap();
+    let message = Environment::of_process(folder.path()).unwrap_err().to_string();
+    assert!(message.contains(".env") && !message.contains("VALUE"), "{message}");
+}

@@ -1,0 +1,24 @@
+//! Whether the instance says how it is.
+
+use crate::app::TestApp;
+
+#[test]
+fn a_fresh_server_is_healthy() {
+    let app = TestApp::start();
+    let health = app.anyone().get("/api/health").expect(200);
+    assert_eq!(health["status"], "healthy");
+    assert_eq!(health["database"], "connected");
+    assert_eq!(health["api"], "running");
+    assert_eq!(health["workers"]["local"], "off");
+    assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(app.anyone().send("HEAD", "/api/health", None, Vec::new()).status, 200);
+}
+
+#[test]
+fn without_its_database_it_is_not() {
+    let app = TestApp::start();
+    std::fs::remove_file(app.folder.path().join("data/vedette.db")).unwrap();
+    let health = app.anyone().get("/api/health").expect(503);
+    assert_eq!(health["status"], "unhealthy");
+    assert_eq!(health["database"], "unavailable");
+}
