@@ -201,10 +201,10 @@ impl Drop for Server {
     }
 }
 
-/// The last lines of a log file.
+/// The last lines of a log file that are more than the daily business of answering requests.
 pub fn log_tail(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains(" INFO ")).collect();
     lines[lines.len().saturating_sub(TOLD_OF_LOG_LINES)..].join("\n")
 }
 
