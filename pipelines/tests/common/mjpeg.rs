@@ -97,7 +97,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, picture: &[u8]) -> std::io
         Mood::Willing if !authorised => {
             let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"camera\"\r\n\
                            Content-Length: 0\r\nConnection: close\r\n\r\n";
-            return stream.write_all(refusal.as_bytes());
+            stream.write_all(refusal.as_bytes())?;
+            // Dropping it is not enough: `state` holds the connection too.
+            return stream.shutdown(Shutdown::Both);
         }
         Mood::Willing => (),
     }
