@@ -41,9 +41,7 @@ async function request(path, init = {}) {
   }
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
-  const details = (problem.details ?? []).map((detail) => detail.message).filter(Boolean);
-  const message = [problem.message ?? `The server answered ${response.status}.`, ...details].join(" ");
-  throw new ApiError(response.status, message);
+  throw new ApiError(response.status, problem.message ?? `The server answered ${response.status}.`);
 }
 
 /**

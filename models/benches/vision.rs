@@ -10,7 +10,7 @@ use vedette_models::detect::DetectedFace;
 use vedette_models::gallery::Gallery;
 use vedette_models::geometry::{Point, Rect};
 use vedette_models::image::{
-    ChannelOrder, ImageView, PixelFormat, Plane, ScaleScratch, TensorLayout, fill_tensor,
+    ChannelOrder, ImageView, PixelFormat, Plane, Sampling, ScaleScratch, TensorLayout, fill_tensor,
 };
 use vedette_models::quality::Quality;
 use vedette_models::track::{Tracker, TrackerOptions};
@@ -42,7 +42,9 @@ fn noise(length: usize) -> Vec<u8> {
 fn scale(what: &str, view: &ImageView, content: (u32, u32), size: (u32, u32)) {
     let layout = TensorLayout { order: ChannelOrder::Bgr, mean: 0.0, scale: 1.0 };
     let (mut scratch, mut tensor) = (ScaleScratch::default(), Vec::new());
-    measure(what, ROUNDS, || fill_tensor(black_box(view), content, size, layout, &mut scratch, &mut tensor));
+    measure(what, ROUNDS, || {
+        fill_tensor(black_box(view), content, size, layout, Sampling::Area, &mut scratch, &mut tensor)
+    });
 }
 
 fn main() {
@@ -61,7 +63,8 @@ fn main() {
     scale("1920×1080 I420 → 640×384 tensor", &full_hd, (640, 360), (640, 384));
     scale("1280×720 I420 → 480×288 tensor", &hd, (480, 270), (480, 288));
 
-    let landmarks = TEMPLATE.map(|point| Point::new(400.0 + 1.3 * point.x - 0.2 * point.y, 200.0 + 1.3 * point.y));
+    let landmarks =
+        TEMPLATE.map(|point| Point::new(400.0 + 1.3 * point.x - 0.2 * point.y, 200.0 + 1.3 * point.y));
     let face = DetectedFace { rect: Rect::new(420.0, 200.0, 110.0, 140.0), landmarks, score: 0.9 };
     for (name, view) in [("I420", &hd), ("NV12", &nv12), ("BGRx", &bgrx)] {
         measure(&format!("alignment of a face, {name}"), ROUNDS, || {

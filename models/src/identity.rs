@@ -134,7 +134,7 @@ impl TrackIdentity {
         Embedding::from_vector(&sum)
     }
 
-    /// Decides, or confirms the decision: call it after [`Self::add`], and when the gallery has changed.
+    /// Decides, or confirms the decision: call it after [`Self::add`].
     ///
     /// A decision is replaced by another one at most once in the life of a track, and only on better evidence
     /// than it was made with. Somebody who is no longer in the gallery is forgotten at once, and the track
@@ -166,6 +166,18 @@ impl TrackIdentity {
             _ => (),
         }
         &self.decision
+    }
+
+    /// Decides with another gallery than before: a stranger who has been enrolled meanwhile is known at once. That
+    /// is no correction, because the earlier decision was right when it was made.
+    pub fn decide_anew(&mut self, gallery: &Gallery, policy: &IdentityPolicy) -> &Decision {
+        if self.decision == Decision::Stranger
+            && let known @ Decision::Known(_) = self.judge(gallery, policy)
+        {
+            self.decision = known;
+            self.decided_with = Evidence { crops: self.crops, mean_quality: self.mean_quality() };
+        }
+        self.decide(gallery, policy)
     }
 
     /// What the crops say by themselves, whatever was decided before.

@@ -10,7 +10,7 @@ mod warp;
 
 pub use colour::{ColourMatrix, ColourRange};
 pub use rgb::RgbImage;
-pub use scale::ScaleScratch;
+pub use scale::{Sampling, ScaleScratch};
 pub use tensor::{ChannelOrder, TensorLayout, fill_tensor};
 pub use warp::WarpScratch;
 
@@ -237,7 +237,8 @@ impl<'a> ImageView<'a> {
     pub fn crop_rgb(&self, rect: Rect, width: u32, height: u32) -> RgbImage {
         let mut image = RgbImage::black(width.clamp(1, MAX_SIDE), height.clamp(1, MAX_SIDE));
         let (width, height) = (image.width(), image.height());
-        scale_rgb(self, rect, (width, height), &mut ScaleScratch::default(), |row, red, green, blue| {
+        let mut scratch = ScaleScratch::default();
+        scale_rgb(self, rect, (width, height), Sampling::Area, &mut scratch, |row, red, green, blue| {
             image.write_row(row, red, green, blue);
         });
         image

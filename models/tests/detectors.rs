@@ -144,7 +144,9 @@ fn pictures_of_any_shape_are_survived() {
     }
 }
 
-/// Boxes, landmarks and scores of one of InsightFace's models.
+/// Boxes, landmarks and scores of one of InsightFace's models, to a pixel of the 640×640 picture the network sees. In
+/// photos that are reduced several times, JPEG decoders that differ in the last bit move a box by a pixel or two of
+/// the photo, which is a quarter of one there.
 fn scrfd_agrees(model: &str) {
     let Some(path) = shared(&format!("data/models/scrfd_{model}.onnx")) else { return };
     let detector = Detector::open(&ModelSource::File(path), Device::Cpu).unwrap();
@@ -153,7 +155,9 @@ fn scrfd_agrees(model: &str) {
     let mut furthest = (0.0_f32, String::new());
     for (folder, path) in folders.into_iter().filter_map(|(folder, path)| Some((folder, path?))) {
         for (name, wanted) in &golden[folder] {
-            let faces = detect(&detector, &photo(&path.join(name)));
+            let photo = photo(&path.join(name));
+            let pixel = (photo.view().width().max(photo.view().height()) as f32 / 640.0).max(1.0);
+            let faces = detect(&detector, &photo);
             for wanted in wanted {
                 let face = faces
                     .iter()
@@ -168,8 +172,8 @@ fn scrfd_agrees(model: &str) {
                     "{model} {name}: off by {distance:.3} px, width {:.0}, score {:.3} {:.3}",
                     face.rect.width, face.score, wanted.score
                 );
-                if distance > furthest.0 {
-                    furthest = (distance, name.clone());
+                if distance / pixel > furthest.0 {
+                    furthest = (distance / pixel, name.clone());
                 }
                 assert!((face.score - wanted.score).abs() < 0.05, "{name}: {face:?} {wanted:?}");
             }

@@ -1,7 +1,7 @@
 //! Starts GStreamer and makes sure that Vedette's elements are the ones found under their names.
 //!
-//! Another plugin may bear one of the names: `facedetect` is also an element of GStreamer's old OpenCV plugin, and
-//! whichever was scanned last wins. A dynamic build of our own plugin on `GST_PLUGIN_PATH` would likewise compete
+//! Another plugin may bear one of the names: `facedetect` is also an element of GStreamer's old OpenCV plugin and
+//! `faceoverlay` one of plugins-bad, and whichever was scanned last wins. A dynamic build of our own plugin on `GST_PLUGIN_PATH` would likewise compete
 //! with the one linked in. Both are taken out of this process's registry; the registry on disk stays as it is.
 
 use std::sync::{Mutex, PoisonError};
@@ -13,8 +13,16 @@ use thiserror::Error;
 const PLUGIN: &str = "vedette";
 
 /// Every name the plugin registers.
-const ELEMENTS: [&str; 7] =
-    ["facedetect", "vedettefacedetect", "facetrack", "faceembed", "facematch", "faceoverlay", "eventsink"];
+const ELEMENTS: [&str; 8] = [
+    "facedetect",
+    "vedettefacedetect",
+    "facetrack",
+    "faceembed",
+    "facematch",
+    "faceoverlay",
+    "vedettefaceoverlay",
+    "eventsink",
+];
 
 /// The elements cannot be had.
 #[derive(Debug, Error)]

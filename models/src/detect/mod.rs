@@ -14,7 +14,7 @@ use ort::value::TensorRef;
 use crate::error::ModelError;
 use crate::files::ModelSource;
 use crate::geometry::{Landmarks, Rect};
-use crate::image::{ImageView, ScaleScratch, TensorLayout, fill_tensor};
+use crate::image::{ImageView, Sampling, ScaleScratch, TensorLayout, fill_tensor};
 use crate::pack::{DetectorArchitecture, Role};
 use crate::session::{Device, SessionOptions, SessionPool};
 
@@ -127,7 +127,8 @@ impl Detector {
     ) -> Result<Vec<DetectedFace>, ModelError> {
         let letterbox = self.letterbox((view.width(), view.height()), options.input_size);
         let DetectScratch { scale, tensor } = scratch;
-        fill_tensor(view, letterbox.content, letterbox.input, self.layout(), scale, tensor);
+        let (layout, sampling) = self.preparation();
+        fill_tensor(view, letterbox.content, letterbox.input, layout, sampling, scale, tensor);
         let mut candidates =
             Candidates::new(letterbox, options.threshold.unwrap_or(self.threshold), options.min_face_size);
         self.sessions.run(|session| self.infer(session, tensor, letterbox.input, &mut candidates))?;
@@ -145,10 +146,10 @@ impl Detector {
         }
     }
 
-    fn layout(&self) -> TensorLayout {
+    fn preparation(&self) -> (TensorLayout, Sampling) {
         match self.architecture {
-            DetectorArchitecture::Yunet => yunet::LAYOUT,
-            DetectorArchitecture::Scrfd => scrfd::LAYOUT,
+            DetectorArchitecture::Yunet => (yunet::LAYOUT, yunet::SAMPLING),
+            DetectorArchitecture::Scrfd => (scrfd::LAYOUT, scrfd::SAMPLING),
         }
     }
 

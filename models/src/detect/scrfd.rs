@@ -3,11 +3,15 @@
 
 use super::{Candidates, STRIDES};
 use crate::geometry::{Landmarks, Point, Rect};
-use crate::image::{ChannelOrder, TensorLayout};
+use crate::image::{ChannelOrder, Sampling, TensorLayout};
 
 /// Red first, about −1 to 1.
 pub(super) const LAYOUT: TensorLayout =
     TensorLayout { order: ChannelOrder::Rgb, mean: 127.5, scale: 1.0 / 128.0 };
+
+/// As its reference implementation reduces pictures, to find the same boxes to the pixel even in the largest. Means of
+/// areas were tried: of 222 faces reduced three- to sixfold, SCRFD finds as many with either.
+pub(super) const SAMPLING: Sampling = Sampling::Bilinear;
 
 /// How many of the nine outputs there are of each kind.
 pub(super) const OUTPUTS: usize = 9;

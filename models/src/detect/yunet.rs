@@ -3,10 +3,13 @@
 
 use super::{Candidates, STRIDES};
 use crate::geometry::{Landmarks, Point, Rect};
-use crate::image::{ChannelOrder, TensorLayout};
+use crate::image::{ChannelOrder, Sampling, TensorLayout};
 
 /// Blue first, plain bytes.
 pub(super) const LAYOUT: TensorLayout = TensorLayout { order: ChannelOrder::Bgr, mean: 0.0, scale: 1.0 };
+
+/// No reference implementation reduces pictures for it: the better way.
+pub(super) const SAMPLING: Sampling = Sampling::Area;
 
 /// The outputs of one stride.
 pub(super) struct Stride<'a> {

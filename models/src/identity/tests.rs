@@ -126,6 +126,22 @@ fn somebody_taken_out_of_the_gallery_is_forgotten_at_once() {
 }
 
 #[test]
+fn a_stranger_who_is_enrolled_is_known_at_once() {
+    let mut track = TrackIdentity::new();
+    let mut before = Gallery::new(8);
+    before.add_person("b", "Ben", &[axis(1)]).unwrap();
+    for _ in 0..6 {
+        track.add(&crop(0.7, 0.1), 0.8);
+        track.decide(&before, &POLICY);
+    }
+    assert_eq!(*track.decision(), Decision::Stranger);
+    let mut after = before.clone();
+    after.add_person("a", "Ada", &[axis(0)]).unwrap();
+    assert_eq!(name_of(track.decide_anew(&after, &POLICY)), "Ada");
+    assert_eq!(*track.decide_anew(&before, &POLICY), Decision::Stranger, "and taken out again");
+}
+
+#[test]
 fn a_new_name_of_the_same_person_shows() {
     let mut track = TrackIdentity::new();
     decisions(&mut track, &vec![(crop(0.7, 0.1), 0.8); 2]);

@@ -3,14 +3,23 @@
 //! one pass over its bytes and nothing full-sized is ever allocated.
 //!
 //! Up to a factor of two, bilinear weights already touch every pixel (at exactly two they *are* the mean of
-//! two pixels); beyond that each result is the mean of the area it covers, so that small faces neither
-//! vanish between the samples nor flicker from frame to frame.
+//! two pixels); beyond that each result is the mean of the area it covers ([`Sampling::Area`]), so that small
+//! faces neither vanish between the samples nor flicker from frame to frame.
 
 use super::{ImageView, PixelFormat, YuvToRgb};
 use crate::geometry::Rect;
 
 /// From this factor on, plain bilinear weights would skip pixels.
 const AREA_FROM_FACTOR: f32 = 2.0;
+
+/// What a result is made of when a picture is reduced to less than half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampling {
+    /// Every pixel of the area it covers.
+    Area,
+    /// The four pixels around its middle, as OpenCV's `INTER_LINEAR`.
+    Bilinear,
+}
 
 /// Tables and rows that are kept from one picture to the next, so that a stream allocates only once.
 #[derive(Debug, Default)]
@@ -42,6 +51,7 @@ struct Axis {
     window_start: f32,
     window_length: f32,
     results: usize,
+    sampling: Sampling,
 }
 
 /// For each result, the pixels it is made of and their weights: always the same number of them, so that the
@@ -60,14 +70,15 @@ impl AxisPlan {
             return;
         }
         let factor = axis.window_length / axis.results as f32;
-        let reach = if factor > AREA_FROM_FACTOR { factor.ceil() as usize + 1 } else { 2 };
+        let is_area = axis.sampling == Sampling::Area && factor > AREA_FROM_FACTOR;
+        let reach = if is_area { factor.ceil() as usize + 1 } else { 2 };
         self.taps = reach.min(axis.length);
         self.first.clear();
         self.weights.clear();
         self.weights.resize(self.taps * axis.results, 0.0);
         for result in 0..axis.results {
             let weights = &mut self.weights[result * self.taps..(result + 1) * self.taps];
-            let first = if factor > AREA_FROM_FACTOR {
+            let first = if is_area {
                 area_taps(axis, factor, result, weights)
             } else {
                 bilinear_taps(axis, factor, result, weights)
@@ -156,18 +167,19 @@ pub(crate) fn scale_rgb(
     view: &ImageView,
     rect: Rect,
     size: (u32, u32),
+    sampling: Sampling,
     scratch: &mut ScaleScratch,
     mut write_row: impl FnMut(usize, &[f32], &[f32], &[f32]),
 ) {
     let rect = sane_window(view, rect);
     let (results_x, results_y) = (size.0 as usize, size.1 as usize);
     let (width, height) = (view.width() as usize, view.height() as usize);
-    let (columns, rows) = axes(rect, (width, height), (results_x, results_y), 1.0);
+    let (columns, rows) = axes(rect, (width, height), (results_x, results_y), 1.0, sampling);
     scratch.luma.prepare(columns, rows);
     let has_chroma = matches!(view.format(), PixelFormat::I420 | PixelFormat::Nv12);
     if has_chroma {
         let chroma_size = (width.div_ceil(2), height.div_ceil(2));
-        let (columns, rows) = axes(rect, chroma_size, (results_x, results_y), 0.5);
+        let (columns, rows) = axes(rect, chroma_size, (results_x, results_y), 0.5, sampling);
         scratch.chroma.prepare(columns, rows);
     }
     let colour = YuvToRgb::new(view.colour().0, view.colour().1);
@@ -219,7 +231,7 @@ pub(crate) fn scale_luma(
 ) {
     target.clear();
     if view.packed_layout().is_some() {
-        scale_rgb(view, rect, size, scratch, |_, red, green, blue| {
+        scale_rgb(view, rect, size, Sampling::Area, scratch, |_, red, green, blue| {
             let row = red.iter().zip(green).zip(blue);
             target.extend(row.map(|((red, green), blue)| 0.299 * red + 0.587 * green + 0.114 * blue));
         });
@@ -227,7 +239,8 @@ pub(crate) fn scale_luma(
     }
     let rect = sane_window(view, rect);
     let results = (size.0 as usize, size.1 as usize);
-    let (columns, rows) = axes(rect, (view.width() as usize, view.height() as usize), results, 1.0);
+    let (columns, rows) =
+        axes(rect, (view.width() as usize, view.height() as usize), results, 1.0, Sampling::Area);
     scratch.luma.prepare(columns, rows);
     let colour = YuvToRgb::new(view.colour().0, view.colour().1);
     let ScaleScratch { luma, sums, rows: [row, ..], .. } = scratch;
@@ -245,12 +258,19 @@ fn sane_window(view: &ImageView, rect: Rect) -> Rect {
     if rect.is_empty() || !is_near { view.bounds() } else { rect }
 }
 
-fn axes(rect: Rect, size: (usize, usize), results: (usize, usize), subsampling: f32) -> (Axis, Axis) {
+fn axes(
+    rect: Rect,
+    size: (usize, usize),
+    results: (usize, usize),
+    subsampling: f32,
+    sampling: Sampling,
+) -> (Axis, Axis) {
     let axis = |length, start: f32, window: f32, results| Axis {
         length,
         window_start: start * subsampling,
         window_length: window * subsampling,
         results,
+        sampling,
     };
     (axis(size.0, rect.x, rect.width, results.0), axis(size.1, rect.y, rect.height, results.1))
 }

@@ -86,7 +86,7 @@ const FORMATS: [PixelFormat; 9] = [
 fn tensor_of(view: &ImageView, content: (u32, u32), size: (u32, u32)) -> Vec<f32> {
     let layout = TensorLayout { order: ChannelOrder::Rgb, mean: 0.0, scale: 1.0 };
     let mut tensor = Vec::new();
-    fill_tensor(view, content, size, layout, &mut ScaleScratch::default(), &mut tensor);
+    fill_tensor(view, content, size, layout, Sampling::Area, &mut ScaleScratch::default(), &mut tensor);
     tensor
 }
 
@@ -137,13 +137,13 @@ fn the_mean_brightness_survives_any_reduction() {
 fn halving_is_the_mean_of_four_and_a_broken_factor_is_bilinear() {
     let planes = Planes::new(PixelFormat::Gray8, 6, 2, |x, y| [(10 * x + 3 * y) as u8; 3]);
     let halved = tensor_of(&planes.view(), (3, 1), (3, 1));
-    assert_eq!(halved[..3], [6.5, 26.5, 46.5]);
+    assert_eq!(halved[..3], [6.0, 26.0, 46.0], "6.5, 26.5 and 46.5, rounded to even numbers");
     // 6 to 4 by 1.5: positions 0.25, 1.75, 3.25, 4.75; as OpenCV's INTER_LINEAR.
     let broken = tensor_of(&planes.view(), (4, 2), (4, 2));
-    assert_eq!(broken[..4], [2.5, 17.5, 32.5, 47.5]);
-    // Threefold: the mean of three.
+    assert_eq!(broken[..4], [2.0, 18.0, 32.0, 48.0], "2.5, 17.5, 32.5 and 47.5, rounded to even numbers");
+    // Threefold: the mean of three, or the one in the middle.
     let thirds = tensor_of(&planes.view(), (2, 2), (2, 2));
-    assert!((thirds[0] - 10.0).abs() < 1e-3 && (thirds[1] - 40.0).abs() < 1e-3);
+    assert_eq!(thirds[..2], [10.0, 40.0]);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn the_rest_of_a_tensor_is_black_in_the_networks_numbers() {
     let layout = TensorLayout { order: ChannelOrder::Bgr, mean: 127.5, scale: 1.0 / 128.0 };
     let (mut scratch, mut tensor) = (ScaleScratch::default(), vec![99.0; 7]);
     for _ in 0..2 {
-        fill_tensor(&planes.view(), (4, 2), (8, 4), layout, &mut scratch, &mut tensor);
+        fill_tensor(&planes.view(), (4, 2), (8, 4), layout, Sampling::Area, &mut scratch, &mut tensor);
         assert_eq!(tensor.len(), 3 * 32);
         assert_eq!((tensor[0], tensor[32], tensor[64]), (-97.5 / 128.0, -107.5 / 128.0, -117.5 / 128.0));
         for at in [4, 7, 16, 31, 63, 95] {
@@ -168,7 +168,15 @@ fn one_scratch_serves_pictures_of_changing_sizes() {
     for (width, height) in [(64, 48), (1, 1), (7, 3), (640, 2), (3, 500), (64, 48)] {
         for format in FORMATS {
             let planes = Planes::new(format, width, height, |_, _| [90, 90, 90]);
-            fill_tensor(&planes.view(), (20, 10), (32, 32), layout, &mut scratch, &mut tensor);
+            fill_tensor(
+                &planes.view(),
+                (20, 10),
+                (32, 32),
+                layout,
+                Sampling::Area,
+                &mut scratch,
+                &mut tensor,
+            );
             for row in 0..10 {
                 for value in &tensor[row * 32..row * 32 + 20] {
                     assert!((value - 90.0).abs() < 1.0, "{format:?} {width}×{height}: {value}");

@@ -16,31 +16,31 @@ use vedette_models::session::Device;
 
 /// A face as the reference implementation found it.
 #[derive(Debug, Deserialize)]
-pub struct GoldenFace {
+pub(crate) struct GoldenFace {
     /// Left, top, right, bottom.
     #[serde(rename = "box")]
-    pub edges: [f32; 4],
-    pub score: f32,
-    pub landmarks: [[f32; 2]; 5],
+    pub(crate) edges: [f32; 4],
+    pub(crate) score: f32,
+    pub(crate) landmarks: [[f32; 2]; 5],
 }
 
 impl GoldenFace {
-    pub fn rect(&self) -> Rect {
+    pub(crate) fn rect(&self) -> Rect {
         Rect::from_edges(self.edges[0], self.edges[1], self.edges[2], self.edges[3])
     }
 }
 
-pub fn points(landmarks: &[[f32; 2]; 5]) -> Landmarks {
+pub(crate) fn points(landmarks: &[[f32; 2]; 5]) -> Landmarks {
     landmarks.map(|[x, y]| Point::new(x, y))
 }
 
 /// The portraits of the repository.
-pub fn media_folder() -> PathBuf {
+pub(crate) fn media_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/media")
 }
 
 /// A file or folder of the data that is not part of the repository, if it is there.
-pub fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("VEDETTE_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let found = Some(root.join(path)).filter(|path| path.exists());
@@ -53,21 +53,21 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     found
 }
 
-pub fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> BTreeMap<String, T> {
+pub(crate) fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> BTreeMap<String, T> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-pub fn photo(path: &Path) -> Photo {
+pub(crate) fn photo(path: &Path) -> Photo {
     Photo::decode(&std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The default pack's detector; `make` fetches it before the tests run.
-pub fn yunet() -> Detector {
+pub(crate) fn yunet() -> Detector {
     Detector::open(&ModelSource::pack("opencv").unwrap(), Device::Cpu).unwrap()
 }
 
 /// The default pack's embedder.
-pub fn sface() -> Embedder {
+pub(crate) fn sface() -> Embedder {
     Embedder::open(&ModelSource::pack("opencv").unwrap(), Device::Cpu).unwrap()
 }

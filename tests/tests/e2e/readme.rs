@@ -85,7 +85,7 @@ fn the_commands_for_the_terminal_recognise_someone() -> Result<()> {
     ensure!(events.iter().any(is_named), "nobody was recognised:\n{printed}");
 
     // No screen here: the drawn picture goes nowhere.
-    let draw = block_with("faceoverlay")?.replace("autovideosink", "fakesink sync=false");
+    let draw = block_with("vedettefaceoverlay !")?.replace("autovideosink", "fakesink sync=false");
     let plugins = "export GST_PLUGIN_PATH=$PWD/target/release";
     run(&format!("{plugins}\n{draw}"), folder.path()).map(|_| ())
 }

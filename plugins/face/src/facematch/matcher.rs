@@ -90,7 +90,7 @@ impl Matcher {
         if self.basis != Some((loaded.version, rules)) {
             self.basis = Some((loaded.version, rules));
             for track in self.tracks.values_mut() {
-                self.decided += usize::from(track.decide(loaded, &policy));
+                self.decided += usize::from(track.decide_anew(loaded, &policy));
             }
         }
         faces.iter().map(|face| self.identify_one(loaded, rules, &policy, now_ms, face)).collect()
@@ -142,10 +142,20 @@ impl Track {
         Self { evidence: TrackIdentity::new(), identity: None, model_name: String::new(), seen_ms: 0 }
     }
 
-    /// Whether the track is somebody else now than before.
+    /// Decides with one more crop; whether the track is somebody else now than before.
     fn decide(&mut self, loaded: &Loaded, policy: &IdentityPolicy) -> bool {
         let decision = self.evidence.decide(&loaded.gallery, policy).clone();
-        let identity = identity_of(&decision, &self.evidence, loaded, &self.model_name);
+        self.take(&decision, loaded)
+    }
+
+    /// The same with another gallery, or other rules.
+    fn decide_anew(&mut self, loaded: &Loaded, policy: &IdentityPolicy) -> bool {
+        let decision = self.evidence.decide_anew(&loaded.gallery, policy).clone();
+        self.take(&decision, loaded)
+    }
+
+    fn take(&mut self, decision: &Decision, loaded: &Loaded) -> bool {
+        let identity = identity_of(decision, &self.evidence, loaded, &self.model_name);
         let who = |identity: &Option<Identity>| identity.as_ref().map(|identity| identity.person_id.clone());
         let is_news = who(&identity) != who(&self.identity);
         self.identity = identity;
