@@ -27,8 +27,8 @@ use vedette_tests::{
 
 const CAMERA_ID: &str = "demo";
 const CAMERA_NAME: &str = "Demo camera";
-/// The clip is short: shorter than this, and nobody would be reported at every round of it.
-const CONFIG_OVERRIDES: &str = "detection:\n  deduplication_window: 5\n";
+/// The person is out of sight for a few seconds only: a window would swallow every appearance but the first.
+const CONFIG_OVERRIDES: &str = "detection:\n  deduplication_window: 0\n";
 const POLL_PAUSE: Duration = Duration::from_millis(300);
 const CAMERA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Similarity from which a name is more than likely.
