@@ -370,8 +370,8 @@ async fn publish_and_commit(
     if let Err(error) = transaction.commit().await {
         let storage = state.storage.clone();
         let remove_all = move || {
-            let keys = face_ids.into_iter().map(|face_id| ObjectKey::photo(person_id, face_id));
-            keys.map(|key| storage.remove(&key)).collect::<Result<(), _>>()
+            let mut keys = face_ids.into_iter().map(|face_id| ObjectKey::photo(person_id, face_id));
+            keys.try_for_each(|key| storage.remove(&key))
         };
         if let Err(error) = tokio::task::spawn_blocking(remove_all).await.map_err(ApiError::internal)? {
             tracing::warn!(%error, "photos of a registration that failed stay until the next start");

@@ -12,33 +12,33 @@ use vedette::config::{Config, Environment};
 use vedette::startup::App;
 
 /// What workers show in these tests.
-pub const WORKER_TOKEN: &str = "worker token of the tests";
+pub(crate) const WORKER_TOKEN: &str = "worker token of the tests";
 /// What programs show in these tests.
-pub const API_KEY: &str = "API key of the tests";
+pub(crate) const API_KEY: &str = "API key of the tests";
 /// First password of the first user.
-pub const FIRST_PASSWORD: &str = "admin123";
+pub(crate) const FIRST_PASSWORD: &str = "admin123";
 
 /// A running server; dropped, it is stopped.
-pub struct TestApp {
-    pub address: SocketAddr,
-    pub folder: TempDir,
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TestApp {
     /// A server on which the first password may stand.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with("security:\n  force_password_change: false\n")
     }
 
     /// A server with these settings.
-    pub fn with(yaml: &str) -> Self {
+    pub(crate) fn with(yaml: &str) -> Self {
         Self::restart_in(tempfile::tempdir().unwrap(), yaml)
     }
 
     /// A server in a folder another one was in.
-    pub fn restart_in(folder: TempDir, yaml: &str) -> Self {
+    pub(crate) fn restart_in(folder: TempDir, yaml: &str) -> Self {
         let config = config_in(folder.path(), yaml);
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_address, address) = std::sync::mpsc::channel();
@@ -56,7 +56,7 @@ impl TestApp {
     }
 
     /// Stops it and hands its folder over.
-    pub fn stop(mut self) -> TempDir {
+    pub(crate) fn stop(mut self) -> TempDir {
         self.end();
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
@@ -69,7 +69,7 @@ impl TestApp {
     }
 
     /// Somebody who is not signed in.
-    pub fn anyone(&self) -> Client {
+    pub(crate) fn anyone(&self) -> Client {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(30)))
@@ -78,12 +78,12 @@ impl TestApp {
     }
 
     /// The first user.
-    pub fn admin(&self) -> Client {
+    pub(crate) fn admin(&self) -> Client {
         self.anyone().signed_in("admin", FIRST_PASSWORD)
     }
 
     /// The worker `local`.
-    pub fn worker(&self) -> Client {
+    pub(crate) fn worker(&self) -> Client {
         self.anyone().with_header("Authorization", &format!("Bearer {WORKER_TOKEN}"))
     }
 }
@@ -95,7 +95,7 @@ impl Drop for TestApp {
 }
 
 /// Settings of a test, in `folder/config` and `folder/data`.
-pub fn config_in(folder: &Path, yaml: &str) -> Config {
+pub(crate) fn config_in(folder: &Path, yaml: &str) -> Config {
     let config_dir = folder.join("config");
     std::fs::create_dir_all(&config_dir).unwrap();
     let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n";
@@ -114,7 +114,7 @@ pub fn config_in(folder: &Path, yaml: &str) -> Config {
 
 /// Somebody who sends requests.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     base: String,
     agent: ureq::Agent,
     headers: Vec<(String, String)>,
@@ -122,31 +122,31 @@ pub struct Client {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: ureq::http::HeaderMap,
-    pub bytes: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) bytes: Vec<u8>,
     /// The same, as far as it is text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The JSON of an answer with this status.
-    pub fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
     /// Checks the API's error form and returns the message.
-    pub fn expect_error(self, status: u16, name: &str) -> String {
+    pub(crate) fn expect_error(self, status: u16, name: &str) -> String {
         let path = self.header("x-test-path").to_owned();
         let body = self.expect(status);
         assert_eq!(body["error"], name, "{body}");
@@ -157,38 +157,38 @@ impl Answer {
 }
 
 impl Client {
-    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn signed_in(self, username: &str, password: &str) -> Self {
+    pub(crate) fn signed_in(self, username: &str, password: &str) -> Self {
         let login = self.log_in(username, password).expect(200);
         self.with_header("Authorization", &format!("Bearer {}", login["access_token"].as_str().unwrap()))
     }
 
-    pub fn log_in(&self, username: &str, password: &str) -> Answer {
+    pub(crate) fn log_in(&self, username: &str, password: &str) -> Answer {
         self.post("/api/auth/login", &json!({ "username": username, "password": password }))
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None, Vec::new())
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, Some("application/json"), body.to_string().into_bytes())
     }
 
-    pub fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
         self.send("PUT", path, Some("application/json"), body.to_string().into_bytes())
     }
 
-    pub fn delete(&self, path: &str) -> Answer {
+    pub(crate) fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, None, Vec::new())
     }
 
     /// Any request at all.
-    pub fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in &self.headers {
             request = request.header(name, value);

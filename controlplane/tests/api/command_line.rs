@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// Standard input that holds `text`.
-pub fn input(text: &str) -> Stdio {
+pub(crate) fn input(text: &str) -> Stdio {
     let mut file: File = tempfile::tempfile().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file.rewind().unwrap();

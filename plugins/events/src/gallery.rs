@@ -135,7 +135,7 @@ mod tests {
                 templates: vec![encode_vector(&[1.0, 0.0])],
             }],
         };
-        let error = gallery.vectors().unwrap_err().to_string();
-        assert_eq!(error, "template 0 of `Ada` has 2 dimensions, the gallery says 3");
+        let error = gallery.vectors().map_err(|error| error.to_string());
+        assert_eq!(error, Err("template 0 of `Ada` has 2 dimensions, the gallery says 3".to_owned()));
     }
 }
