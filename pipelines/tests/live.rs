@@ -112,7 +112,7 @@ fn a_camera_that_hangs_is_called_silent() {
 }
 
 #[test]
-#[ignore = "failed when last run: no picture within 60 s after the hang, on an overloaded machine; cause not known"]
+#[ignore = "fails: no picture within 60 s after the hang, also on an idle machine; cause not known"]
 fn a_camera_that_hung_comes_back() {
     if !have_models() {
         return;
