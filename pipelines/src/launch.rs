@@ -201,11 +201,22 @@ pub fn build(
     let spool_dir = spool_dir(data_dir, &camera.camera_id)?;
     let template = Template::of(source, camera.looped);
     let pipeline = template.parse()?;
+    expose_motion_jpeg_at_once(&pipeline);
     let gaps = Gaps { template, pipeline: &pipeline };
     fill_source(&gaps, source)?;
     fill_analysis(&gaps, camera, control_plane)?;
     gaps.set("sink", "spool-dir", spool_dir.display())?;
     Ok(pipeline)
+}
+
+/// A multipart stream may bring further streams at any time, so decodebin would show the first one only when its buffers
+/// are full: after ten seconds of a small camera's pictures. A camera's has just the one.
+fn expose_motion_jpeg_at_once(pipeline: &gst::Pipeline) {
+    pipeline.connect_deep_element_added(|_, _, element| {
+        if element.factory().is_some_and(|factory| factory.name() == "multipartdemux") {
+            element.set_property("single-stream", true);
+        }
+    });
 }
 
 fn fill_source(gaps: &Gaps<'_>, source: &Source) -> Result<(), LaunchError> {
