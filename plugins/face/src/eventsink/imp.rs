@@ -21,7 +21,8 @@ use vedette_events::FrameSize;
 
 use super::EventFormat;
 use super::courier::Trouble;
-use super::delivery::{Delivery, DeliveryError, DeliverySettings, Record};
+use super::delivery::{Delivery, DeliveryError, Record};
+use super::settings::Settings;
 use super::snapshot;
 use super::tracks::{Moment, Policy, Report, Tracks};
 use crate::frame::{self, FrameTime};
@@ -38,33 +39,6 @@ const EOS_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// A frame is taken to be this late at most; more means a clock that tells nothing about the camera.
 const MAX_LATENESS: Duration = Duration::from_secs(30);
-
-#[derive(Clone, Debug)]
-struct Settings {
-    uri: String,
-    token: Option<String>,
-    camera_id: String,
-    dedup_window: u32,
-    spool_dir: Option<String>,
-    snapshots: bool,
-    snapshot_dir: Option<String>,
-    format: EventFormat,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            uri: "stdout:".into(),
-            token: None,
-            camera_id: "cam_01".into(),
-            dedup_window: 30,
-            spool_dir: None,
-            snapshots: false,
-            snapshot_dir: None,
-            format: EventFormat::Event,
-        }
-    }
-}
 
 struct State {
     delivery: Delivery,
@@ -189,28 +163,19 @@ impl ElementImpl for EventSink {
 impl BaseSinkImpl for EventSink {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let delivery_settings = DeliverySettings {
-            uri: settings.uri,
-            token: settings.token,
-            spool_dir: settings.spool_dir.map(PathBuf::from),
-        };
         let weak = self.obj().downgrade();
         let report_trouble = move |trouble| {
             if let Some(sink) = weak.upgrade() {
                 sink.imp().report_trouble(trouble);
             }
         };
-        let delivery = Delivery::open(&delivery_settings, report_trouble)
+        let delivery = Delivery::open(&settings.delivery(), report_trouble)
             .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")))?;
-        let policy = Policy {
-            camera_id: settings.camera_id,
-            dedup_window_ms: u64::from(settings.dedup_window) * 1000,
-        };
         self.figures.reset();
         *self.state() = Some(State {
             delivery,
             tracks: Tracks::default(),
-            policy,
+            policy: settings.policy(),
             format: settings.format,
             snapshots: settings.snapshots,
             snapshot_dir: settings.snapshot_dir.map(PathBuf::from),

@@ -14,6 +14,7 @@ mod frame_json;
 mod http;
 mod imp;
 mod redis;
+mod settings;
 mod snapshot;
 mod spool;
 mod target;
