@@ -3,6 +3,7 @@
 //! straight from it, converting no more pixels than the result has.
 
 mod colour;
+mod opencv_linear;
 mod rgb;
 mod scale;
 mod tensor;

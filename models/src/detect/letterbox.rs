@@ -5,6 +5,9 @@ use crate::geometry::{Landmarks, Point, Rect};
 
 /// Both sides of an input are multiples of the coarsest stride.
 const ALIGNMENT: u32 = 32;
+/// Black around SCRFD's picture, as far as it is not square. The reference implementation fills a square; faces at the border
+/// see how near the input's end is: with no margin boxes differ by up to 2 pixels in photos of 5,000, with this one by 0.5.
+const SCRFD_MARGIN: u32 = 64;
 /// A small picture is enlarged no further: more pixels do not show more, they only take longer.
 const MAX_ENLARGEMENT: f64 = 2.0;
 
@@ -24,7 +27,7 @@ impl Letterbox {
     /// For a network that takes any size: the longest side becomes `longest_side`, the input is no larger than
     /// it must be. Each axis is mapped back by its own scale, exactly.
     pub(super) fn flexible(frame: (u32, u32), longest_side: u32) -> Self {
-        let (content, input) = Self::sizes(frame, longest_side);
+        let (content, input) = Self::sizes(frame, longest_side, 0);
         let scale_x = frame.0 as f32 / content.0 as f32;
         let scale_y = frame.1 as f32 / content.1 as f32;
         Self { content, input, scale_x, scale_y }
@@ -34,7 +37,7 @@ impl Letterbox {
     /// width may be rounded, so that is off by up to half a pixel in some hundred; being off in the same way
     /// is worth more to those who come from there.
     pub(super) fn flexible_one_scale(frame: (u32, u32), longest_side: u32) -> Self {
-        let (content, input) = Self::sizes(frame, longest_side);
+        let (content, input) = Self::sizes(frame, longest_side, SCRFD_MARGIN);
         Self::one_scale(frame, content, input)
     }
 
@@ -43,12 +46,13 @@ impl Letterbox {
         Self::one_scale(frame, fit(frame, input), input)
     }
 
-    fn sizes(frame: (u32, u32), longest_side: u32) -> ((u32, u32), (u32, u32)) {
+    fn sizes(frame: (u32, u32), longest_side: u32, margin: u32) -> ((u32, u32), (u32, u32)) {
         let longest_frame_side = f64::from(frame.0.max(frame.1));
         let side = longest_side.clamp(ALIGNMENT, crate::image::MAX_SIDE);
         let side = side.min((MAX_ENLARGEMENT * longest_frame_side) as u32).max(1);
         let content = fit(frame, (side, side));
-        (content, (content.0.next_multiple_of(ALIGNMENT), content.1.next_multiple_of(ALIGNMENT)))
+        let around = |length: u32| (length + margin).min(side.max(length)).next_multiple_of(ALIGNMENT);
+        (content, (around(content.0), around(content.1)))
     }
 
     fn one_scale(frame: (u32, u32), content: (u32, u32), input: (u32, u32)) -> Self {

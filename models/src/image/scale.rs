@@ -6,6 +6,7 @@
 //! two pixels); beyond that each result is the mean of the area it covers ([`Sampling::Area`]), so that small
 //! faces neither vanish between the samples nor flicker from frame to frame.
 
+use super::opencv_linear::{self, LinearPlan};
 use super::{ImageView, PixelFormat, YuvToRgb};
 use crate::geometry::Rect;
 
@@ -17,7 +18,7 @@ const AREA_FROM_FACTOR: f32 = 2.0;
 pub enum Sampling {
     /// Every pixel of the area it covers.
     Area,
-    /// The four pixels around its middle, as OpenCV's `INTER_LINEAR`.
+    /// The four pixels around its middle: of packed pictures bit for bit as OpenCV's `INTER_LINEAR`.
     Bilinear,
 }
 
@@ -26,6 +27,7 @@ pub enum Sampling {
 pub struct ScaleScratch {
     luma: PlanePlan,
     chroma: PlanePlan,
+    linear: LinearPlan,
     sums: Vec<f32>,
     rows: [Vec<f32>; 3],
 }
@@ -172,6 +174,12 @@ pub(crate) fn scale_rgb(
     mut write_row: impl FnMut(usize, &[f32], &[f32], &[f32]),
 ) {
     let rect = sane_window(view, rect);
+    if let (Sampling::Bilinear, Some(layout)) = (sampling, view.packed_layout())
+        && rect == view.bounds()
+    {
+        let ScaleScratch { linear, rows, .. } = scratch;
+        return opencv_linear::resize(view, layout, size, linear, rows, write_row);
+    }
     let (results_x, results_y) = (size.0 as usize, size.1 as usize);
     let (width, height) = (view.width() as usize, view.height() as usize);
     let (columns, rows) = axes(rect, (width, height), (results_x, results_y), 1.0, sampling);
@@ -183,7 +191,7 @@ pub(crate) fn scale_rgb(
         scratch.chroma.prepare(columns, rows);
     }
     let colour = YuvToRgb::new(view.colour().0, view.colour().1);
-    let ScaleScratch { luma, chroma, sums, rows } = scratch;
+    let ScaleScratch { luma, chroma, sums, rows, .. } = scratch;
     for row in rows.iter_mut() {
         row.resize(results_x, 0.0);
     }
