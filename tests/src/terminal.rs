@@ -78,8 +78,8 @@ pub fn build_gallery(people: &Path, out: &Path) -> Result<String> {
 /// When the pipeline fails or prints anything but events.
 pub fn recognise(video: &Path, gallery: &str, folder: &Path) -> Result<(Run, Vec<FaceEvent>)> {
     let line = format!(
-        "filesrc location={} ! decodebin ! facedetect inference-interval=2 ! facetrack ! faceembed ! \
-         facematch gallery={gallery} ! eventsink uri=stdout: dedup-window=0 camera-id=clip sync=false",
+        "filesrc location={} ! decodebin ! facedetect inference-interval=2 ! queue ! facetrack ! \
+         faceembed ! facematch gallery={gallery} ! eventsink uri=stdout: dedup-window=0 camera-id=clip sync=false",
         video.display()
     );
     let run = measure::run(gst_command("gst-launch-1.0", folder)?.arg("-q").args(line.split(' ')))?
