@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build models system-packages rust test bench fmt lint clean
+.PHONY: help run build models system-packages test-packages rust test bench fmt lint clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,10 @@ system-packages: ## what Vedette needs of Debian; installs what is missing
 rust:
 	@sh .ci/check-rust
 
-test: system-packages rust ## everything that decides whether a change is accepted
+test-packages:
+	@sh .ci/system-packages --with-tests
+
+test: test-packages rust ## everything that decides whether a change is accepted
 	@TARGET=$(TARGET) sh .ci/test
 
 bench: build ## the whole pipeline against the Python app's loop, in one run

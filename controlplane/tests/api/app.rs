@@ -1,7 +1,10 @@
-//! A server of one test: port 0, a fresh SQLite in a temporary folder, no local worker.
+//! A server of one test: port 0, a fresh database, a temporary folder, no local worker.
+//!
+//! The database is SQLite in that folder; run by `tests/with-servers.sh`, it is one of its own on that PostgreSQL.
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -68,6 +71,16 @@ impl TestApp {
         }
     }
 
+    /// Takes its database away, as a fault of the machine would.
+    pub(crate) fn remove_database(&self) {
+        if !on_postgres() {
+            return std::fs::remove_file(self.folder.path().join("data/vedette.db")).unwrap();
+        }
+        let name = std::fs::read_to_string(self.folder.path().join("database")).unwrap();
+        let removed = postgres_command("dropdb").arg("--force").arg(name).status();
+        assert!(removed.is_ok_and(|status| status.success()), "dropdb fails");
+    }
+
     /// Somebody who is not signed in.
     pub(crate) fn anyone(&self) -> Client {
         let config = ureq::Agent::config_builder()
@@ -107,9 +120,51 @@ pub(crate) fn config_in(folder: &Path, yaml: &str) -> Config {
         ("VEDETTE_WORKER_TOKEN", WORKER_TOKEN),
         ("API_KEY", API_KEY),
     ];
-    let environment: Environment =
-        variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let environment: Environment = variables
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain(database_in(folder))
+        .collect();
     Config::load(Some(&config_dir), &environment).unwrap()
+}
+
+/// Whether tests run on PostgreSQL.
+pub(crate) fn on_postgres() -> bool {
+    std::env::var_os("TEST_DB_HOST").is_some()
+}
+
+fn of_test_server(variable: &str) -> String {
+    std::env::var(format!("TEST_{variable}")).expect("tests/with-servers.sh sets it")
+}
+
+/// One of PostgreSQL's programs, for the server of the tests.
+fn postgres_command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(["-h", &of_test_server("DB_HOST"), "-p", &of_test_server("DB_PORT")])
+        .args(["-U", &of_test_server("DB_USER")])
+        .env("PGPASSWORD", of_test_server("DB_PASSWORD"));
+    command
+}
+
+/// The variables that name the database of the server in `folder`, which is made when there is none yet.
+pub(crate) fn database_in(folder: &Path) -> Vec<(String, String)> {
+    if !on_postgres() {
+        return Vec::new();
+    }
+    let file = folder.join("database");
+    let name = std::fs::read_to_string(&file).unwrap_or_else(|_| {
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+        let created = postgres_command("createdb").arg(&name).status();
+        assert!(created.is_ok_and(|status| status.success()), "createdb fails");
+        std::fs::write(&file, &name).unwrap();
+        name
+    });
+    ["DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD"]
+        .map(|variable| (variable.to_owned(), of_test_server(variable)))
+        .into_iter()
+        .chain([("DB_NAME".to_owned(), name)])
+        .collect()
 }
 
 /// Somebody who sends requests.

@@ -57,6 +57,7 @@ fn a_viewer_may_look_but_not_touch() {
         .args(["user", "create", "viewer", "--config"])
         .arg(app.folder.path().join("config"))
         .env("VEDETTE_DATA_DIR", database)
+        .envs(crate::app::database_in(app.folder.path()))
         .stdin(crate::command_line::input("a good password\n"))
         .status()
         .unwrap();

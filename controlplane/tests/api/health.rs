@@ -17,7 +17,7 @@ fn a_fresh_server_is_healthy() {
 #[test]
 fn without_its_database_it_is_not() {
     let app = TestApp::start();
-    std::fs::remove_file(app.folder.path().join("data/vedette.db")).unwrap();
+    app.remove_database();
     let health = app.anyone().get("/api/health").expect(503);
     assert_eq!(health["status"], "unhealthy");
     assert_eq!(health["database"], "unavailable");
