@@ -160,13 +160,18 @@ where
 
 /// A JSON body.
 pub fn json_body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(T,)> {
+    json_body_up_to(MAX_JSON_BYTES)
+}
+
+/// A JSON body of at most `max_bytes`.
+pub fn json_body_up_to<T: DeserializeOwned + Send + 'static>(max_bytes: usize) -> BoxedFilter<(T,)> {
     let parse = |content_type: Option<String>, body: Bytes| async move {
         match BodyKind::of(content_type.as_deref()) {
             BodyKind::Json => Ok::<_, Rejection>(parse_json(&body)?),
             _ => Err(ApiError::unsupported_media("send the body as application/json").into()),
         }
     };
-    header(CONTENT_TYPE.as_str()).and(body_bytes(MAX_JSON_BYTES)).and_then(parse).boxed()
+    header(CONTENT_TYPE.as_str()).and(body_bytes(max_bytes)).and_then(parse).boxed()
 }
 
 /// A body that may be JSON or a form.

@@ -22,7 +22,7 @@ use crate::state::{AppState, State};
 use crate::storage::Storage;
 use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
 use crate::vision::Vision;
-use crate::workers::WorkerRegistry;
+use crate::workers::{Errands, WorkerRegistry};
 use crate::{cameras, database, persons, routes, secrets, server, users};
 
 /// The first password of the first user while developing; it must be changed before anything else.
@@ -73,6 +73,7 @@ impl App {
             gallery,
             tokens,
             workers: WorkerRegistry::default(),
+            errands: Errands::default(),
             worker_token,
             local_worker,
         });

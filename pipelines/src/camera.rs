@@ -167,6 +167,11 @@ impl Camera {
         self.run
     }
 
+    /// A reader of its pipeline, while it has one.
+    pub(crate) fn meter(&self) -> Option<Meter> {
+        self.status.inner().meter.clone()
+    }
+
     /// What the heartbeat says about it.
     pub fn report(&self) -> CameraReport {
         let inner = self.status.inner();
@@ -252,7 +257,7 @@ impl Runner {
 }
 
 /// Tells beforehand, and better than GStreamer can, why a file cannot be played.
-fn checked(source: &Source) -> Result<(), Failure> {
+pub(crate) fn checked(source: &Source) -> Result<(), Failure> {
     let Source::File { path, .. } = source else { return Ok(()) };
     let file = std::fs::File::open(path).map_err(|error| Failure::give_up(cannot_open(path, &error)))?;
     let refuse = |what| Err(Failure::give_up(format!("{} {what}", path.display())));

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use ureq::http::StatusCode;
 use url::{Host, Url};
-use vedette_events::{Heartbeat, HeartbeatReply};
+use vedette_events::{Errand, Heartbeat, HeartbeatReply};
 
+use crate::errand::Job;
 use crate::launch::ControlPlane;
 use crate::signal::{News, Woken};
 use crate::worker::Worker;
@@ -173,6 +174,9 @@ impl Pulse {
                 Ok(reply) => {
                     contact.answered(&self.control_plane.url);
                     worker.reconcile(reply.cameras);
+                    for errand in reply.errands {
+                        self.run_errand(errand, worker);
+                    }
                 }
                 Err(error @ (HeartbeatError::Refused { .. } | HeartbeatError::Status { .. }))
                     if !contact.ever_answered =>
@@ -187,6 +191,26 @@ impl Pulse {
             }
         }
         Ok(())
+    }
+}
+
+impl Pulse {
+    /// Does an errand on a thread of its own, since it takes seconds, and reports how it ended.
+    fn run_errand(&self, errand: Errand, worker: &Worker) {
+        let job = Job::new(errand.task, worker);
+        let (agent, token) = (self.agent.clone(), self.control_plane.token.clone());
+        let endpoint = self.endpoint.join(&format!("errands/{}", errand.id));
+        let report = move || {
+            let outcome = job.run();
+            let Ok(endpoint) = endpoint else { return };
+            let sent = agent.post(endpoint.as_str()).header("Authorization", format!("Bearer {token}"));
+            if let Err(error) = sent.send_json(&outcome) {
+                tracing::warn!(%error, "the outcome of an errand cannot be reported");
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("errand".into()).spawn(report) {
+            tracing::warn!(%error, "no thread could be started for an errand");
+        }
     }
 }
 

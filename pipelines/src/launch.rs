@@ -127,9 +127,13 @@ impl Template {
     /// # Errors
     /// When an element is missing from this installation.
     pub fn parse(self) -> Result<gst::Pipeline, LaunchError> {
+        self.parse_text(&self.description())
+    }
+
+    fn parse_text(self, description: &str) -> Result<gst::Pipeline, LaunchError> {
         let failed = |error| LaunchError::Parse { template: self.name(), error };
         let flags = gst::ParseFlags::FATAL_ERRORS;
-        let element = gst::parse::launch_full(&self.description(), None, flags).map_err(failed)?;
+        let element = gst::parse::launch_full(description, None, flags).map_err(failed)?;
         element
             .downcast::<gst::Pipeline>()
             .map_err(|_| LaunchError::NoElement { template: self.name(), element: "pipeline" })
@@ -207,6 +211,26 @@ pub fn build(
     fill_analysis(&gaps, camera, control_plane)?;
     gaps.set("sink", "spool-dir", spool_dir.display())?;
     Ok(pipeline)
+}
+
+/// Builds a pipeline that shows a camera's pictures and does nothing with them: the source of its template, up to the queue
+/// that analysis begins with.
+///
+/// # Errors
+/// When an element is missing from this installation or does not take a setting.
+pub fn build_probe(source: &Source) -> Result<(gst::Pipeline, gst_app::AppSink), LaunchError> {
+    let template = Template::of(source, false);
+    let description = template.description();
+    let no_sink = LaunchError::NoElement { template: template.name(), element: "queue" };
+    let Some((before_queue, _)) = description.split_once("! queue name=queue") else { return Err(no_sink) };
+    let pipeline =
+        template.parse_text(&format!("{before_queue} ! appsink name=picture sync=false max-buffers=1"))?;
+    expose_motion_jpeg_at_once(&pipeline);
+    fill_source(&Gaps { template, pipeline: &pipeline }, source)?;
+    let sink = pipeline.by_name("picture").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());
+    let sink = sink.ok_or(LaunchError::NoElement { template: template.name(), element: "picture" })?;
+    sink.set_caps(Some(&gstvedette::still::caps()));
+    Ok((pipeline, sink))
 }
 
 /// A multipart stream may bring further streams at any time, so decodebin would show the first one only when its buffers

@@ -9,6 +9,7 @@ mod backoff;
 pub mod camera;
 pub mod container;
 pub mod elements;
+pub mod errand;
 pub mod failure;
 pub mod figures;
 pub mod heartbeat;

@@ -54,9 +54,15 @@ pub struct Meter {
     figures: Arc<Figures>,
     detect: gst::Element,
     track: gst::Element,
+    entry: gst::Pad,
 }
 
 impl Meter {
+    /// Where frames enter the analysis.
+    pub(crate) fn entry(&self) -> &gst::Pad {
+        &self.entry
+    }
+
     /// The figures now.
     pub fn stats(&self) -> CameraStats {
         let mut stats = self.figures.stats(Instant::now());
@@ -96,11 +102,17 @@ impl Pipeline {
             let missing = LaunchError::NoElement { template: template.name(), element: name };
             element(name)?.static_pad("sink").ok_or(missing)
         };
-        let meter = Meter { figures: Arc::default(), detect: element("detect")?, track: element("track")? };
+        let entry = pad("queue")?;
+        let meter = Meter {
+            figures: Arc::default(),
+            detect: element("detect")?,
+            track: element("track")?,
+            entry: entry.clone(),
+        };
         let bus =
             pipeline.bus().ok_or(LaunchError::NoElement { template: template.name(), element: "bus" })?;
         let built = Self {
-            entry: pad("queue")?,
+            entry,
             closing: Arc::default(),
             looped: template == Template::Loop,
             source: source.clone(),

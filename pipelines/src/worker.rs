@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use vedette_events::{CameraAssignment, CameraReport};
 
 use crate::camera::{Camera, Ending, Surroundings};
+use crate::pipeline::Meter;
 
 /// The cameras a worker holds.
 pub struct Worker {
@@ -48,6 +49,11 @@ impl Worker {
     /// What every camera has to report.
     pub fn reports(&self) -> Vec<CameraReport> {
         self.cameras.values().map(Camera::report).collect()
+    }
+
+    /// A reader of a camera's pipeline, while it has one.
+    pub(crate) fn meter(&self, camera_id: &str) -> Option<Meter> {
+        self.cameras.get(camera_id)?.meter()
     }
 
     /// Stops every camera so that events under way are kept; answers how many have not ended `within` this time.

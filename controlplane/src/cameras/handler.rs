@@ -4,11 +4,12 @@ use warp::Reply;
 use warp::http::StatusCode;
 use warp::reply::{json, with_status};
 
-use super::model::{CreateRequest, UpdateRequest};
-use super::service;
+use super::model::{CreateRequest, ProbeRequest, UpdateRequest};
+use super::{picture as camera_picture, service};
 use crate::auth::CurrentUser;
 use crate::error::ApiError;
 use crate::filters::PageRequest;
+use crate::picture;
 use crate::state::State;
 
 pub(super) async fn list(
@@ -52,4 +53,16 @@ pub(super) async fn start(id: String, state: State, _user: CurrentUser) -> Resul
 
 pub(super) async fn stop(id: String, state: State, _user: CurrentUser) -> Result<impl Reply, ApiError> {
     Ok(json(&service::stop(&state.db, &state.workers, &id).await?))
+}
+
+pub(super) async fn probe(
+    state: State,
+    _user: CurrentUser,
+    request: ProbeRequest,
+) -> Result<impl Reply, ApiError> {
+    Ok(json(&camera_picture::probe(&state, request.try_into()?).await?))
+}
+
+pub(super) async fn snapshot(id: String, state: State, _user: CurrentUser) -> Result<impl Reply, ApiError> {
+    Ok(picture::reply(camera_picture::snapshot(&state, &id).await?))
 }

@@ -2,6 +2,7 @@
 
 mod handler;
 mod model;
+mod picture;
 mod service;
 mod source_url;
 
@@ -77,5 +78,25 @@ pub fn routes(state: &State) -> Route {
         .then(handler::stop)
         .map(respond)
         .boxed();
-    filters::any_of([list, create, get, update, delete, start, stop])
+    filters::any_of([list, create, get, update, delete, start, stop, picture_routes(state)])
+}
+
+/// `/cameras/probe`, `/cameras/{id}/snapshot`.
+fn picture_routes(state: &State) -> Route {
+    let probe = warp::path!("cameras" / "probe")
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Operator))
+        .and(filters::json_body())
+        .then(handler::probe)
+        .map(respond)
+        .boxed();
+    let snapshot = warp::path!("cameras" / String / "snapshot")
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .then(handler::snapshot)
+        .map(respond)
+        .boxed();
+    filters::any_of([probe, snapshot])
 }

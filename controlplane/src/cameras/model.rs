@@ -97,6 +97,21 @@ impl UrlField {
     }
 }
 
+/// `POST /cameras/probe`, unchecked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProbeRequest {
+    url: UrlField,
+}
+
+impl TryFrom<ProbeRequest> for SourceUrl {
+    type Error = ApiError;
+
+    fn try_from(request: ProbeRequest) -> Result<Self, ApiError> {
+        request.url.parse().map_err(|message| ApiError::validation("url", message))
+    }
+}
+
 /// `POST /cameras`, unchecked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -248,7 +248,7 @@ pub async fn apply_configured(db: &DatabaseConnection, sources: &[CameraSource])
     Ok(())
 }
 
-async fn find(db: &DatabaseConnection, id: &str) -> Result<Model, ApiError> {
+pub(super) async fn find(db: &DatabaseConnection, id: &str) -> Result<Model, ApiError> {
     Entity::find_by_id(id).one(db).await?.ok_or_else(|| ApiError::not_found("camera", id))
 }
 

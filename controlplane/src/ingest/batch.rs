@@ -157,7 +157,7 @@ fn check_box(event: &FaceEvent) -> Result<(), String> {
     Err("bounding_box must have an area and lie inside frame".to_owned())
 }
 
-fn decode_snapshot(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn decode_snapshot(text: &str) -> Result<Vec<u8>, String> {
     let longest_text = MAX_SNAPSHOT_BYTES.div_ceil(3) * 4;
     if text.len() > longest_text {
         return Err(format!("snapshot is larger than {} KiB", MAX_SNAPSHOT_BYTES / 1024));

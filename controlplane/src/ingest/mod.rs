@@ -4,6 +4,8 @@ mod batch;
 mod handler;
 mod service;
 
+pub(crate) use batch::decode_snapshot;
+
 use warp::Filter as _;
 
 use crate::filters::{self, Route, respond};

@@ -1,7 +1,9 @@
 //! HTTP side of workers.
 
-use vedette_events::Heartbeat;
+use uuid::Uuid;
+use vedette_events::{Heartbeat, HeartbeatReply, Outcome};
 use warp::Reply;
+use warp::http::StatusCode;
 
 use super::service;
 use crate::error::ApiError;
@@ -14,5 +16,18 @@ pub(super) async fn heartbeat(
 ) -> Result<impl Reply, ApiError> {
     let settings = state.pipeline_settings();
     let reply = service::heartbeat(&state.db, &state.workers, &settings, &id, heartbeat).await?;
+    let reply = HeartbeatReply { errands: state.errands.take(&id), ..reply };
     Ok(warp::reply::json(&reply))
+}
+
+pub(super) async fn finish_errand(
+    worker_id: String,
+    id: Uuid,
+    state: State,
+    outcome: Outcome,
+) -> Result<impl Reply, ApiError> {
+    if !state.errands.finish(id, outcome) {
+        tracing::debug!(worker_id, %id, "nobody waits for this errand any more");
+    }
+    Ok(StatusCode::NO_CONTENT)
 }

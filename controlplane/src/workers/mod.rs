@@ -1,24 +1,42 @@
 //! Workers: what they report, and which cameras they are told to run.
 
+mod errands;
 mod handler;
 mod registry;
 mod service;
 
 use warp::Filter as _;
 
+pub use errands::Errands;
 pub use registry::{LiveStatus, WorkerRegistry};
 
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 
+/// A picture in base64, and what is said about it.
+const MAX_OUTCOME_BYTES: usize = 2 * 1024 * 1024;
+
 /// `/workers/…`.
 pub fn routes(state: &State) -> Route {
-    warp::path!("workers" / String / "heartbeat")
+    let heartbeat = warp::path!("workers" / String / "heartbeat")
         .and(warp::post())
         .and(filters::with_state(state))
         .and(filters::worker(state))
         .and(filters::json_body())
         .then(handler::heartbeat)
         .map(respond)
-        .boxed()
+        .boxed();
+    let errand = warp::path("workers")
+        .and(warp::path::param::<String>())
+        .and(warp::path("errands"))
+        .and(filters::uuid_param("errand"))
+        .and(warp::path::end())
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::worker(state))
+        .and(filters::json_body_up_to(MAX_OUTCOME_BYTES))
+        .then(handler::finish_errand)
+        .map(respond)
+        .boxed();
+    filters::any_of([heartbeat, errand])
 }

@@ -127,6 +127,12 @@ impl WorkerRegistry {
         self.status_at(camera, Instant::now())
     }
 
+    /// A worker that reports, if there is one.
+    pub fn any_fresh(&self) -> Option<String> {
+        let now = Instant::now();
+        self.lock().workers.iter().find(|(_, worker)| worker.is_fresh(now)).map(|(id, _)| id.clone())
+    }
+
     /// Workers that report.
     pub fn fresh_workers(&self) -> usize {
         let now = Instant::now();

@@ -33,7 +33,7 @@ pub(super) async fn heartbeat(
         write_down(db, worker_id, host, version, pid).await?;
     }
     let wanted = cameras::assignments(db, settings).await?;
-    Ok(HeartbeatReply { cameras: registry.assign(worker_id, wanted, now) })
+    Ok(HeartbeatReply { cameras: registry.assign(worker_id, wanted, now), errands: Vec::new() })
 }
 
 async fn write_down(

@@ -111,3 +111,36 @@ fn two_workers_never_run_the_same_camera() {
     assert_eq!(beat(&worker, "two", &[]), json!([]));
     assert_eq!(beat(&worker, "one", &[]).as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn an_errand_goes_out_with_a_heartbeat_and_its_outcome_comes_back() {
+    let app = TestApp::start();
+    let (admin, worker) = (app.admin(), app.worker());
+    let nobody = admin.post("/api/cameras/probe", &json!({ "url": "test://" })).expect(200);
+    assert_eq!(nobody["reachable"], false);
+    assert!(nobody["reason"].as_str().unwrap().contains("no worker reports"), "{nobody}");
+
+    let heartbeat = json!({ "host": "edge", "version": "0.1.0", "pid": 7, "cameras": [] });
+    let beat = || worker.post("/api/workers/local/heartbeat", &heartbeat).expect(200);
+    beat();
+    let asking = {
+        let admin = admin.clone();
+        std::thread::spawn(move || {
+            admin.post("/api/cameras/probe", &json!({ "url": "rtsp://u:p@10.0.0.7/" })).expect(200)
+        })
+    };
+    let errand = loop {
+        if let Some(errand) = beat()["errands"].get(0) {
+            break errand.clone();
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!((&errand["task"], &errand["url"]), (&json!("probe"), &json!("rtsp://u:p@10.0.0.7/")));
+    let path = format!("/api/workers/local/errands/{}", errand["id"].as_str().unwrap());
+    admin.post(&path, &json!({ "failed": "x" })).expect_error(401, "AuthenticationException");
+    worker.post(&path, &json!({ "failed": "the camera refuses the password" })).expect(204);
+    let answer = asking.join().unwrap();
+    assert_eq!(answer["reason"], "the camera refuses the password");
+    // Nobody waits for it any more, which is no fault of the worker's.
+    worker.post(&path, &json!({ "failed": "late" })).expect(204);
+}

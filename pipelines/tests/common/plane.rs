@@ -160,7 +160,7 @@ fn answer(path: &str, body: &[u8], shared: &Shared) -> (&'static str, String) {
     let mut state = shared.lock();
     let answer = if path.starts_with("/api/workers/") && path.ends_with("/heartbeat") {
         state.heartbeats.push(serde_json::from_slice(body).unwrap());
-        let reply = HeartbeatReply { cameras: state.cameras.clone() };
+        let reply = HeartbeatReply { cameras: state.cameras.clone(), errands: Vec::new() };
         ("200 OK", serde_json::to_string(&reply).unwrap())
     } else if path.starts_with("/api/ingest") {
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

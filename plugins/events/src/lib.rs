@@ -5,10 +5,12 @@
 //! ([`Heartbeat`], [`HeartbeatReply`]). The crate depends on serde and knows neither GStreamer nor HTTP,
 //! so either side can be built without the other.
 
+mod errand;
 mod event;
 mod gallery;
 mod worker;
 
+pub use errand::{CameraPicture, Errand, Outcome, Task};
 pub use event::{BoundingBox, EventKind, FaceEvent, FrameSize, Gender, PersonMatch};
 pub use gallery::{GalleryError, GalleryPerson, GallerySnapshot, decode_vector, encode_vector};
 pub use worker::{

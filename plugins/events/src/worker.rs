@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Errand;
+
 /// State of one camera's pipeline, as users see it too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -140,4 +142,7 @@ impl std::fmt::Debug for CameraAssignment {
 pub struct HeartbeatReply {
     /// Cameras to run; pipelines of others are stopped.
     pub cameras: Vec<CameraAssignment>,
+    /// What to do besides, once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errands: Vec<Errand>,
 }

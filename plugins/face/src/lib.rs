@@ -13,6 +13,7 @@ mod frame;
 mod instance;
 pub mod meta;
 mod stats;
+pub mod still;
 mod warn;
 
 use gst::glib;
