@@ -22,8 +22,8 @@ use crate::state::{AppState, State};
 use crate::storage::Storage;
 use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
 use crate::vision::Vision;
-use crate::workers::{Errands, WorkerRegistry};
-use crate::{cameras, database, persons, routes, secrets, server, users};
+use crate::workers::WorkerRegistry;
+use crate::{cameras, database, persons, routes, secrets, server, users, workers};
 
 /// The first password of the first user while developing; it must be changed before anything else.
 const FIRST_PASSWORD: &str = "admin123";
@@ -73,7 +73,6 @@ impl App {
             gallery,
             tokens,
             workers: WorkerRegistry::default(),
-            errands: Errands::default(),
             worker_token,
             local_worker,
         });
@@ -103,6 +102,7 @@ impl App {
                 tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped))
             });
         self.state.vision.preload();
+        let fresh_workers = tokio::spawn(workers::keep_fresh(State::clone(&self.state)));
         tracing::info!("listening on http://{}", self.address);
         let shutdown = async {
             shutdown.await;
@@ -111,6 +111,7 @@ impl App {
             stop.send_replace(true);
         };
         server::serve(self.listener, self.routes, shutdown).await;
+        fresh_workers.abort();
         if let Some(supervisor) = supervisor {
             supervisor.await.context("the supervisor of the local worker broke down")?;
         }

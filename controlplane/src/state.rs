@@ -13,7 +13,7 @@ use crate::gallery::LiveGallery;
 use crate::storage::Storage;
 use crate::supervisor::LocalWorkerStatus;
 use crate::vision::Vision;
-use crate::workers::{Errands, WorkerRegistry};
+use crate::workers::WorkerRegistry;
 
 /// The state as filters pass it on.
 pub type State = Arc<AppState>;
@@ -35,8 +35,6 @@ pub struct AppState {
     pub tokens: TokenSigner,
     /// What workers reported last.
     pub workers: WorkerRegistry,
-    /// What workers are asked to do beside running cameras.
-    pub errands: Errands,
     /// What workers show to be let in.
     pub worker_token: SecretString,
     /// How the worker of this host is doing.

@@ -13,6 +13,7 @@ mod m20260101_000005_create_cameras;
 mod m20260101_000006_create_detections;
 mod m20260101_000007_create_sessions;
 mod m20260101_000008_create_workers;
+mod m20261125_000031_create_camera_leases;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000006_create_detections::Migration),
             Box::new(m20260101_000007_create_sessions::Migration),
             Box::new(m20260101_000008_create_workers::Migration),
+            Box::new(m20261125_000031_create_camera_leases::Migration),
         ]
     }
 }

@@ -12,6 +12,7 @@ use super::service;
 use crate::error::{ApiError, ErrorKind};
 use crate::ingest::decode_snapshot;
 use crate::state::AppState;
+use crate::workers::send_errand;
 
 /// A worker fetches errands every second, gives a camera 10 s and needs a moment to close it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,7 +49,7 @@ pub(super) async fn probe(state: &AppState, url: SourceUrl) -> Result<ProbeView,
         return Ok(ProbeView::failed(reason));
     };
     let task = Task::Probe { url: url.expose().to_owned() };
-    Ok(match state.errands.send(&worker, task, PROBE_TIMEOUT).await {
+    Ok(match send_errand(&state.db, &worker, &task, PROBE_TIMEOUT).await? {
         Some(Outcome::Picture(picture)) => {
             let size = format!("{}x{}", picture.width, picture.height);
             let thumbnail = format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg_of(&picture)?));
@@ -74,7 +75,7 @@ pub(super) async fn snapshot(state: &AppState, id: &str) -> Result<Vec<u8>, ApiE
         return Err(no_picture("the camera is not running: start it first"));
     };
     let task = Task::Picture { camera_id: camera.id };
-    match state.errands.send(&worker, task, SNAPSHOT_TIMEOUT).await {
+    match send_errand(&state.db, &worker, &task, SNAPSHOT_TIMEOUT).await? {
         Some(Outcome::Picture(picture)) => jpeg_of(&picture),
         Some(Outcome::Failed(reason)) => Err(no_picture(&reason)),
         None => Err(no_picture("the camera's worker does not answer in time; try again")),

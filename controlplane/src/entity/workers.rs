@@ -17,8 +17,10 @@ pub struct Model {
     pub pid: i64,
     /// First heartbeat.
     pub first_seen: DateTimeUtc,
-    /// Last heartbeat written down; up to some seconds behind.
+    /// Last heartbeat.
     pub last_seen: DateTimeUtc,
+    /// What it said about its cameras, as JSON.
+    pub reports: String,
 }
 
 /// No relation is walked from here.

@@ -1,82 +1,97 @@
 //! Errands for workers: handed out with the answer to a heartbeat, awaited by the request that wants the outcome.
 //!
-//! In memory: a request whose server stops fails anyway. An errand can only be fetched from the server it was left with.
+//! They lie in the database, because the worker may talk to another control plane than the client does.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use chrono::{TimeDelta, Utc};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _,
+    PaginatorTrait as _, QueryFilter as _,
+};
 use uuid::Uuid;
 use vedette_events::{Errand, Outcome, Task};
 
+use crate::entity::errands::{ActiveModel, Column, Entity};
+use crate::error::ApiError;
+
 /// Errands that may wait for one worker.
-const MAX_WAITING: usize = 32;
+const MAX_WAITING: u64 = 32;
+/// How often a request looks for the outcome.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// What is older was left by a server that stopped in the middle of it.
+const FORGOTTEN_AFTER: TimeDelta = TimeDelta::minutes(2);
 
-/// Errands not fetched yet, and requests that wait for an outcome.
-#[derive(Debug, Default)]
-pub struct Errands {
-    inner: Mutex<Inner>,
+/// Has `worker_id` do something; nothing when it does not answer in time or has too much to do.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn send(
+    db: &DatabaseConnection,
+    worker_id: &str,
+    task: &Task,
+    within: Duration,
+) -> Result<Option<Outcome>, ApiError> {
+    Entity::delete_many().filter(Column::CreatedAt.lt(Utc::now() - FORGOTTEN_AFTER)).exec(db).await?;
+    if Entity::find().filter(Column::WorkerId.eq(worker_id)).count(db).await? >= MAX_WAITING {
+        return Ok(None);
+    }
+    let id = Uuid::new_v4();
+    let errand = ActiveModel {
+        id: Set(id),
+        worker_id: Set(worker_id.to_owned()),
+        task: Set(serde_json::to_string(task).map_err(ApiError::internal)?),
+        is_taken: Set(false),
+        outcome: Set(None),
+        created_at: Set(Utc::now()),
+    };
+    errand.insert(db).await?;
+    let outcome = tokio::time::timeout(within, outcome_of(db, id)).await;
+    Entity::delete_by_id(id).exec(db).await?;
+    outcome.ok().transpose()
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    /// By worker.
-    queued: HashMap<String, Vec<Errand>>,
-    waiting: HashMap<Uuid, oneshot::Sender<Outcome>>,
+/// Waits until an errand has an outcome.
+async fn outcome_of(db: &DatabaseConnection, id: Uuid) -> Result<Outcome, ApiError> {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let errand = Entity::find_by_id(id).one(db).await?;
+        if let Some(outcome) = errand.and_then(|errand| errand.outcome) {
+            return serde_json::from_str(&outcome).map_err(ApiError::internal);
+        }
+    }
 }
 
-/// Takes an errand back when nobody waits for it any more.
-struct Withdrawal<'a> {
-    errands: &'a Errands,
-    worker_id: &'a str,
+/// What `worker_id` is to do now.
+pub(super) async fn take(db: &DatabaseConnection, worker_id: &str) -> Result<Vec<Errand>, ApiError> {
+    let waiting = Entity::find().filter(Column::WorkerId.eq(worker_id)).filter(Column::IsTaken.eq(false));
+    let rows = waiting.all(db).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    Entity::update_many()
+        .col_expr(Column::IsTaken, true.into())
+        .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
+        .exec(db)
+        .await?;
+    let errand =
+        |task: &str, id| Ok(Errand { id, task: serde_json::from_str(task).map_err(ApiError::internal)? });
+    rows.iter().map(|row| errand(&row.task, row.id)).collect()
+}
+
+/// Hands an outcome to who waits for it; answers whether somebody does.
+pub(super) async fn finish(
+    db: &DatabaseConnection,
+    worker_id: &str,
     id: Uuid,
-}
-
-impl Drop for Withdrawal<'_> {
-    fn drop(&mut self) {
-        let mut inner = self.errands.lock();
-        inner.waiting.remove(&self.id);
-        if let Some(queue) = inner.queued.get_mut(self.worker_id) {
-            queue.retain(|errand| errand.id != self.id);
-            if queue.is_empty() {
-                inner.queued.remove(self.worker_id);
-            }
-        }
-    }
-}
-
-impl Errands {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing panics while the lock is held.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Has `worker_id` do something; nothing when it does not answer in time or has too much to do.
-    pub async fn send(&self, worker_id: &str, task: Task, within: Duration) -> Option<Outcome> {
-        let id = Uuid::new_v4();
-        let (sender, receiver) = oneshot::channel();
-        {
-            let mut inner = self.lock();
-            let queue = inner.queued.entry(worker_id.to_owned()).or_default();
-            if queue.len() >= MAX_WAITING {
-                return None;
-            }
-            queue.push(Errand { id, task });
-            inner.waiting.insert(id, sender);
-        }
-        let _withdrawal = Withdrawal { errands: self, worker_id, id };
-        tokio::time::timeout(within, receiver).await.ok()?.ok()
-    }
-
-    /// What `worker_id` is to do now.
-    pub(super) fn take(&self, worker_id: &str) -> Vec<Errand> {
-        self.lock().queued.remove(worker_id).unwrap_or_default()
-    }
-
-    /// Hands an outcome to who waits for it; answers whether somebody does.
-    pub(super) fn finish(&self, id: Uuid, outcome: Outcome) -> bool {
-        let waiting = self.lock().waiting.remove(&id);
-        waiting.is_some_and(|waiting| waiting.send(outcome).is_ok())
-    }
+    outcome: &Outcome,
+) -> Result<bool, ApiError> {
+    let outcome = serde_json::to_string(outcome).map_err(ApiError::internal)?;
+    let result = Entity::update_many()
+        .col_expr(Column::Outcome, Some(outcome).into())
+        .filter(Column::Id.eq(id))
+        .filter(Column::WorkerId.eq(worker_id))
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected > 0)
 }

@@ -1,11 +1,11 @@
 //! HTTP side of workers.
 
 use uuid::Uuid;
-use vedette_events::{Heartbeat, HeartbeatReply, Outcome};
+use vedette_events::{Heartbeat, Outcome};
 use warp::Reply;
 use warp::http::StatusCode;
 
-use super::service;
+use super::{errands, service};
 use crate::error::ApiError;
 use crate::state::State;
 
@@ -16,7 +16,6 @@ pub(super) async fn heartbeat(
 ) -> Result<impl Reply, ApiError> {
     let settings = state.pipeline_settings();
     let reply = service::heartbeat(&state.db, &state.workers, &settings, &id, heartbeat).await?;
-    let reply = HeartbeatReply { errands: state.errands.take(&id), ..reply };
     Ok(warp::reply::json(&reply))
 }
 
@@ -26,7 +25,7 @@ pub(super) async fn finish_errand(
     state: State,
     outcome: Outcome,
 ) -> Result<impl Reply, ApiError> {
-    if !state.errands.finish(id, outcome) {
+    if !errands::finish(&state.db, &worker_id, id, &outcome).await? {
         tracing::debug!(worker_id, %id, "nobody waits for this errand any more");
     }
     Ok(StatusCode::NO_CONTENT)

@@ -2,13 +2,15 @@
 
 mod errands;
 mod handler;
+mod leases;
 mod registry;
 mod service;
 
 use warp::Filter as _;
 
-pub use errands::Errands;
+pub use errands::send as send_errand;
 pub use registry::{LiveStatus, WorkerRegistry};
+pub use service::keep_fresh;
 
 use crate::filters::{self, Route, respond};
 use crate::state::State;

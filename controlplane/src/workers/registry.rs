@@ -1,4 +1,5 @@
-//! What workers reported last, and who holds which camera. In memory: after a restart it fills within a second.
+//! What workers reported last, and who holds which camera: a picture of the database, refreshed every second and by
+//! every heartbeat this server answers itself. Requests read it without asking anybody.
 //!
 //! A report is news for [`FRESH_FOR`] only. A camera whose worker fell silent is never shown as running: it is
 //! `starting` if no frame of its run came yet, `reconnecting` otherwise.
@@ -7,14 +8,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use vedette_events::{CameraAssignment, CameraReport, CameraState, CameraStats};
+use vedette_events::{CameraReport, CameraState, CameraStats};
 
 use crate::entity::cameras;
 
 /// How long a report counts; workers report every second.
-const FRESH_FOR: Duration = Duration::from_secs(5);
-/// How often a worker's row in the database is brought up to date.
-const WRITE_EVERY: Duration = Duration::from_secs(10);
+pub(super) const FRESH_FOR: Duration = Duration::from_secs(5);
 /// Said of cameras that are to run while no worker reports.
 const NO_WORKER: &str = "no worker reports; see that vedette-worker runs and that its token is right";
 
@@ -50,13 +49,26 @@ struct Inner {
 #[derive(Debug)]
 struct Worker {
     seen_at: Instant,
-    written_at: Option<Instant>,
     reports: HashMap<String, CameraReport>,
 }
 
 impl Worker {
     fn is_fresh(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.seen_at) <= FRESH_FOR
+    }
+}
+
+impl Inner {
+    /// Takes a worker's report, unless a later one is there.
+    fn take(&mut self, worker_id: String, seen_at: Instant, reports: Vec<CameraReport>) {
+        if self.workers.get(&worker_id).is_some_and(|worker| worker.seen_at > seen_at) {
+            return;
+        }
+        for report in reports.iter().filter(|report| report.state == CameraState::Running) {
+            self.ran.insert(report.camera_id.clone(), report.run);
+        }
+        let reports = reports.into_iter().map(|report| (report.camera_id.clone(), report)).collect();
+        self.workers.insert(worker_id, Worker { seen_at, reports });
     }
 }
 
@@ -72,54 +84,36 @@ impl WorkerRegistry {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a worker's report; returns those of its cameras that played to their end.
+    /// Takes the report of a worker that talks to this server, and the cameras it holds now.
     pub(super) fn report(
         &self,
         worker_id: &str,
         reports: Vec<CameraReport>,
+        held: impl IntoIterator<Item = String>,
         now: Instant,
-    ) -> Vec<CameraReport> {
+    ) {
         let mut inner = self.lock();
-        for report in reports.iter().filter(|report| report.state == CameraState::Running) {
-            inner.ran.insert(report.camera_id.clone(), report.run);
-        }
-        let ended = reports.iter().filter(|report| report.state == CameraState::Stopped).cloned().collect();
-        let reports = reports.into_iter().map(|report| (report.camera_id.clone(), report)).collect();
-        let written_at = inner.workers.get(worker_id).and_then(|worker| worker.written_at);
-        inner.workers.insert(worker_id.to_owned(), Worker { seen_at: now, written_at, reports });
-        ended
+        inner.take(worker_id.to_owned(), now, reports);
+        inner.holders.retain(|_, holder| holder != worker_id);
+        inner.holders.extend(held.into_iter().map(|camera_id| (camera_id, worker_id.to_owned())));
     }
 
-    /// Whether the worker's row in the database should be brought up to date; true at most every [`WRITE_EVERY`].
-    pub(super) fn is_write_due(&self, worker_id: &str, now: Instant) -> bool {
-        let mut inner = self.lock();
-        let Some(worker) = inner.workers.get_mut(worker_id) else { return false };
-        let is_recent = |at: Instant| now.saturating_duration_since(at) < WRITE_EVERY;
-        if worker.written_at.is_some_and(is_recent) {
-            return false;
-        }
-        worker.written_at = Some(now);
-        true
-    }
-
-    /// Those of the `wanted` cameras that `worker_id` is to run: the ones it holds, and the ones nobody does.
-    pub(super) fn assign(
+    /// Takes over what the database says: every worker with the age of its report, every lease, every camera that is to
+    /// run.
+    pub(super) fn refresh(
         &self,
-        worker_id: &str,
-        wanted: Vec<CameraAssignment>,
+        workers: Vec<(String, Duration, Vec<CameraReport>)>,
+        holders: HashMap<String, String>,
+        is_wanted: impl Fn(&str) -> bool,
         now: Instant,
-    ) -> Vec<CameraAssignment> {
+    ) {
         let mut inner = self.lock();
-        let Inner { workers, holders, ran } = &mut *inner;
-        let is_wanted = |id: &str| wanted.iter().any(|camera| camera.camera_id == id);
-        holders.retain(|camera_id, holder| {
-            is_wanted(camera_id) && workers.get(holder).is_some_and(|worker| worker.is_fresh(now))
-        });
-        ran.retain(|camera_id, _| is_wanted(camera_id));
-        let mut is_mine = |camera: &CameraAssignment| {
-            holders.entry(camera.camera_id.clone()).or_insert_with(|| worker_id.to_owned()) == worker_id
-        };
-        wanted.into_iter().filter(|camera| is_mine(camera)).collect()
+        for (id, age, reports) in workers {
+            inner.take(id, now.checked_sub(age).unwrap_or(now), reports);
+        }
+        inner.workers.retain(|_, worker| worker.is_fresh(now));
+        inner.holders = holders;
+        inner.ran.retain(|camera_id, _| is_wanted(camera_id));
     }
 
     /// How `camera` is doing now.
@@ -175,7 +169,6 @@ impl WorkerRegistry {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
-    use vedette_events::PipelineSettings;
 
     fn camera(run: i64) -> cameras::Model {
         cameras::Model {
@@ -194,33 +187,13 @@ mod tests {
         }
     }
 
-    fn assignment() -> CameraAssignment {
-        let settings = PipelineSettings {
-            pack: "opencv".to_owned(),
-            inference_interval: 1,
-            detection_threshold: None,
-            recognition_threshold: None,
-            dedup_window_s: 0,
-            snapshots: false,
-            attributes: false,
-        };
-        CameraAssignment {
-            camera_id: "cam_01".to_owned(),
-            run: 1,
-            url: "test://".to_owned(),
-            looped: false,
-            settings,
-        }
-    }
-
     fn report(run: u64, state: CameraState) -> CameraReport {
         let stats = CameraStats { fps: 25.0, ..CameraStats::default() };
         CameraReport { camera_id: "cam_01".to_owned(), run, state, stats, last_error: None }
     }
 
-    fn beat(registry: &WorkerRegistry, id: &str, reports: Vec<CameraReport>, now: Instant) -> usize {
-        registry.report(id, reports, now);
-        registry.assign(id, vec![assignment()], now).len()
+    fn beat(registry: &WorkerRegistry, id: &str, reports: Vec<CameraReport>, now: Instant) {
+        registry.report(id, reports, ["cam_01".to_owned()], now);
     }
 
     #[test]
@@ -251,21 +224,30 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_has_one_worker_until_that_falls_silent() {
+    fn what_another_server_was_told_counts_by_its_age() {
         let (registry, now) = (WorkerRegistry::default(), Instant::now());
-        assert_eq!(beat(&registry, "one", vec![], now), 1);
-        assert_eq!(beat(&registry, "two", vec![], now), 0);
-        let later = now + FRESH_FOR + Duration::from_secs(1);
-        assert_eq!(beat(&registry, "two", vec![], later), 1);
-        assert_eq!(beat(&registry, "one", vec![], later), 0, "the lease has passed on");
+        let holders = || HashMap::from([("cam_01".to_owned(), "far".to_owned())]);
+        let reports = || vec![report(1, CameraState::Running)];
+        let old = FRESH_FOR + Duration::from_secs(1);
+        registry.refresh(
+            vec![("far".to_owned(), Duration::from_secs(1), reports())],
+            holders(),
+            |_| true,
+            now,
+        );
+        assert_eq!(registry.status_at(&camera(1), now).worker.as_deref(), Some("far"));
+        assert_eq!(registry.status_at(&camera(1), now).state, CameraState::Running);
+        registry.refresh(vec![("far".to_owned(), old, reports())], holders(), |_| true, now + old);
+        assert_eq!(registry.status_at(&camera(1), now + old).state, CameraState::Reconnecting);
     }
 
     #[test]
-    fn only_ended_cameras_are_handed_back() {
+    fn an_older_report_does_not_replace_a_newer_one() {
         let (registry, now) = (WorkerRegistry::default(), Instant::now());
-        assert!(registry.report("local", vec![report(1, CameraState::Error)], now).is_empty());
-        assert_eq!(registry.report("local", vec![report(1, CameraState::Stopped)], now).len(), 1);
-        assert!(registry.is_write_due("local", now));
-        assert!(!registry.is_write_due("local", now + Duration::from_secs(1)));
+        beat(&registry, "one", vec![report(1, CameraState::Running)], now);
+        let stale = vec![("one".to_owned(), Duration::from_secs(1), vec![report(1, CameraState::Error)])];
+        let holders = HashMap::from([("cam_01".to_owned(), "one".to_owned())]);
+        registry.refresh(stale, holders, |_| true, now);
+        assert_eq!(registry.status_at(&camera(1), now).state, CameraState::Running);
     }
 }

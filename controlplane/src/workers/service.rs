@@ -1,16 +1,25 @@
-//! Takes a worker's report and answers what it is to run.
+//! Takes a worker's report, answers what it is to run, and keeps every server's picture of all workers fresh.
 
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait as _};
-use vedette_events::{Heartbeat, HeartbeatReply, PipelineSettings};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _,
+};
+use vedette_events::{CameraReport, CameraState, Heartbeat, HeartbeatReply, PipelineSettings};
 
-use super::WorkerRegistry;
+use super::registry::FRESH_FOR;
+use super::{WorkerRegistry, errands, leases};
 use crate::cameras::{self, CameraId};
-use crate::entity::workers;
+use crate::entity::{self, camera_leases, workers};
 use crate::error::ApiError;
+use crate::state::State;
+
+/// How often the picture of all workers is refreshed.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps what a worker reports and answers the cameras it is to run.
 pub(super) async fn heartbeat(
@@ -22,40 +31,79 @@ pub(super) async fn heartbeat(
 ) -> Result<HeartbeatReply, ApiError> {
     // A worker's id follows the rules of a camera's.
     worker_id.parse::<CameraId>().map_err(|message| ApiError::validation("id", message))?;
-    let now = Instant::now();
-    let (host, version, pid) = (heartbeat.host, heartbeat.version, heartbeat.pid);
-    let ended = registry.report(worker_id, heartbeat.cameras, now);
+    let ended = heartbeat.cameras.iter().filter(|report| report.state == CameraState::Stopped);
     for camera in ended {
         let run = camera.run.try_into().unwrap_or(i64::MAX);
         cameras::mark_ended(db, &camera.camera_id, run, camera.last_error.as_deref()).await?;
     }
-    if registry.is_write_due(worker_id, now) {
-        write_down(db, worker_id, host, version, pid).await?;
-    }
-    let wanted = cameras::assignments(db, settings).await?;
-    Ok(HeartbeatReply { cameras: registry.assign(worker_id, wanted, now), errands: Vec::new() })
+    write_down(db, worker_id, &heartbeat).await?;
+    let mut wanted = cameras::assignments(db, settings).await?;
+    let held = leases::claim(db, worker_id, wanted.iter().map(|camera| camera.camera_id.as_str())).await?;
+    wanted.retain(|camera| held.contains(&camera.camera_id));
+    let held = wanted.iter().map(|camera| camera.camera_id.clone());
+    registry.report(worker_id, heartbeat.cameras, held, Instant::now());
+    Ok(HeartbeatReply { cameras: wanted, errands: errands::take(db, worker_id).await? })
 }
 
-async fn write_down(
-    db: &DatabaseConnection,
-    id: &str,
-    host: String,
-    version: String,
-    pid: u32,
-) -> Result<(), ApiError> {
+async fn write_down(db: &DatabaseConnection, id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {
     use workers::Column;
     let now = Utc::now();
     let worker = workers::ActiveModel {
         id: Set(id.to_owned()),
-        host: Set(host),
-        version: Set(version),
-        pid: Set(pid.into()),
+        host: Set(heartbeat.host.clone()),
+        version: Set(heartbeat.version.clone()),
+        pid: Set(heartbeat.pid.into()),
         first_seen: Set(now),
         last_seen: Set(now),
+        reports: Set(serde_json::to_string(&heartbeat.cameras).map_err(ApiError::internal)?),
     };
     let update = OnConflict::column(Column::Id)
-        .update_columns([Column::Host, Column::Version, Column::Pid, Column::LastSeen])
+        .update_columns([Column::Host, Column::Version, Column::Pid, Column::LastSeen, Column::Reports])
         .to_owned();
     workers::Entity::insert(worker).on_conflict(update).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Keeps the picture of all workers fresh, for as long as the server runs.
+pub async fn keep_fresh(state: State) {
+    let mut was_reached = true;
+    loop {
+        match refresh(&state.db, &state.workers).await {
+            Ok(()) => was_reached = true,
+            Err(error) if was_reached => {
+                tracing::warn!(%error, "what workers reported to other servers cannot be read");
+                was_reached = false;
+            }
+            Err(_) => (),
+        }
+        tokio::time::sleep(REFRESH_EVERY).await;
+    }
+}
+
+async fn refresh(db: &DatabaseConnection, registry: &WorkerRegistry) -> Result<(), ApiError> {
+    let now = Utc::now();
+    let recent = now - TimeDelta::from_std(FRESH_FOR).unwrap_or_default();
+    let rows = workers::Entity::find().filter(workers::Column::LastSeen.gt(recent)).all(db).await?;
+    let workers = rows.into_iter().map(|row| {
+        let age = (now - row.last_seen).to_std().unwrap_or_default();
+        // What a worker of another version wrote may not be read here; it counts as a worker without cameras.
+        let reports: Vec<CameraReport> = serde_json::from_str(&row.reports).unwrap_or_default();
+        (row.id, age, reports)
+    });
+    let workers = workers.collect();
+    leases::release_unwanted(db).await?;
+    let valid = camera_leases::Column::ExpiresAt.gt(now);
+    let leases = camera_leases::Entity::find().filter(valid).all(db).await?;
+    let wanted: Vec<String> = entity::cameras::Entity::find()
+        .select_only()
+        .column(entity::cameras::Column::Id)
+        .filter(entity::cameras::Column::ShouldRun.eq(true))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let wanted: HashSet<String> = wanted.into_iter().collect();
+    let holders: HashMap<String, String> =
+        leases.into_iter().map(|lease| (lease.camera_id, lease.worker_id)).collect();
+    registry.refresh(workers, holders, |camera_id| wanted.contains(camera_id), Instant::now());
     Ok(())
 }

@@ -43,6 +43,16 @@ impl TestApp {
     /// A server in a folder another one was in.
     pub(crate) fn restart_in(folder: TempDir, yaml: &str) -> Self {
         let config = config_in(folder.path(), yaml);
+        Self::run(config, folder)
+    }
+
+    /// Another server on the same database and folder, with the same settings.
+    pub(crate) fn another(&self) -> Self {
+        let yaml = std::fs::read_to_string(self.folder.path().join("config/config.dev.yaml")).unwrap();
+        Self::run(config_in(self.folder.path(), &yaml), tempfile::tempdir().unwrap())
+    }
+
+    fn run(config: Config, folder: TempDir) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_address, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -13,6 +13,7 @@ mod gallery;
 mod gallery_build;
 mod health;
 mod ingest;
+mod instances;
 mod media;
 mod persons;
 mod workers;
