@@ -3,6 +3,7 @@
 //! Every file is checked on its own first, so that a mistake is reported with its file, line and key, whether or
 //! not another file overrides it. This is the only module that knows YAML.
 
+mod door;
 mod environment;
 mod ranges;
 mod sections;
@@ -13,14 +14,15 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 use thiserror::Error;
 
+pub use door::{Network, Origin, RateLimitConfig, StreamName};
 pub use environment::{
     Environment, EnvironmentSettings, JwtSettings, PostgresSettings, RedisSettings, Stage,
 };
 pub use ranges::{Share, Whole, parsed};
 pub use sections::{
-    CameraSource, CamerasConfig, DetectionConfig, FaceRecognitionConfig, FileConfig, LogLevel, LogRotation,
-    LoggingConfig, PackName, PerformanceConfig, Registration, RegistrationConfig, RetentionConfig,
-    SecurityConfig, ServerConfig, WorkersConfig,
+    CameraSource, CamerasConfig, DetectionConfig, EventsConfig, FaceRecognitionConfig, FileConfig, LogLevel,
+    LogRotation, LoggingConfig, MetricsConfig, PackName, PerformanceConfig, Registration, RegistrationConfig,
+    RetentionConfig, SecurityConfig, ServerConfig, TlsConfig, WorkersConfig,
 };
 
 /// The settings Vedette ships with, for when no folder holds any.
@@ -116,6 +118,11 @@ impl Config {
         if self.stage == Stage::Production && !self.file.security.force_password_change {
             return Err(ConfigError::Conflict(
                 "security.force_password_change: false is for development only; remove it or set CONFIG_ENV=development",
+            ));
+        }
+        if self.file.events.redis_stream.is_some() && self.environment.redis.is_none() {
+            return Err(ConfigError::Conflict(
+                "events.redis_stream needs a Redis server: set REDIS_HOST, or remove the key",
             ));
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! this route" is left to warp.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -17,6 +18,7 @@ use warp::{Buf, Filter, Rejection, Reply};
 
 use crate::auth::{self, CurrentUser, Role};
 use crate::error::ApiError;
+use crate::server::PeerAddress;
 use crate::state::State;
 
 /// A route, ready to be joined with others.
@@ -53,10 +55,28 @@ pub fn with_state(state: &State) -> impl Filter<Extract = (State,), Error = Infa
 pub fn signed_in(state: &State) -> BoxedFilter<(CurrentUser,)> {
     let authenticate = |header: Option<String>, state: State| async move {
         let token = bearer(header.as_deref());
-        let user = auth::authenticate(&state.db, &state.tokens, token).await?;
-        Ok::<_, Rejection>(state.lift_password_change(user))
+        Ok::<_, Rejection>(authenticate(&state, token).await?)
     };
     header(AUTHORIZATION.as_str()).and(with_state(state)).and_then(authenticate).boxed()
+}
+
+/// The user behind a token, as the settings see one.
+///
+/// # Errors
+/// When the token is void or the database does not answer.
+pub async fn authenticate(state: &State, token: Option<&str>) -> Result<CurrentUser, ApiError> {
+    let user = auth::authenticate(&state.db, &state.tokens, &state.sessions, token).await?;
+    Ok(state.lift_password_change(user))
+}
+
+/// Where the request comes from.
+pub fn client_address() -> BoxedFilter<(IpAddr,)> {
+    warp::ext::optional::<PeerAddress>()
+        .and_then(|address: Option<PeerAddress>| async move {
+            let missing = || Rejection::from(ApiError::internal("a request without address"));
+            address.map(|PeerAddress(address)| address.ip()).ok_or_else(missing)
+        })
+        .boxed()
 }
 
 /// A signed-in user of at least `role`.
@@ -109,7 +129,7 @@ fn header(name: &'static str) -> impl Filter<Extract = (Option<String>,), Error 
 }
 
 /// The token of `Authorization: Bearer TOKEN`.
-fn bearer(header: Option<&str>) -> Option<&str> {
+pub fn bearer(header: Option<&str>) -> Option<&str> {
     let (scheme, token) = header?.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

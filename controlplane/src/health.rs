@@ -21,7 +21,7 @@ async fn health(state: State) -> impl Reply {
         "database": if is_available { "connected" } else { "unavailable" },
         "face_detector": state.vision.status(),
         "api": "running",
-        "cache": "memory",
+        "cache": state.redis.as_ref().map_or_else(|| "in-process".to_owned(), |redis| redis.status()),
         "workers": { "local": *state.local_worker.borrow(), "connected": state.workers.fresh_workers() },
         "version": env!("CARGO_PKG_VERSION"),
     });

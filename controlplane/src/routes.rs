@@ -2,11 +2,16 @@
 
 use std::convert::Infallible;
 
+use warp::http::Method;
+use warp::path::FullPath;
+use warp::reply::Response;
 use warp::{Filter as _, Rejection};
 
 use crate::filters::{Route, any_of};
 use crate::state::State;
-use crate::{assets, auth, cameras, detect, detections, error, gallery, health, ingest, persons, workers};
+use crate::{
+    assets, auth, cameras, detect, detections, error, gallery, health, ingest, live, metrics, persons, workers,
+};
 
 /// Everything the server answers. Errors are still without body: the server fills them in.
 pub fn all(state: &State) -> Route {
@@ -19,9 +24,28 @@ pub fn all(state: &State) -> Route {
         ingest::routes(state),
         gallery::routes(state),
         workers::routes(state),
+        live::routes(state),
         health::routes(state),
     ]);
     let recover = |rejection: Rejection| async move { Ok::<_, Infallible>(error::recover(&rejection)) };
-    let api = warp::path("api").and(resources).boxed();
-    any_of([api, assets::routes()]).recover(recover).unify().boxed()
+    let api = announce_changes(state, warp::path("api").and(resources).boxed());
+    any_of([api, metrics::routes(state), assets::routes()]).recover(recover).unify().boxed()
+}
+
+/// Tells whoever remembers or watches something when a request may have changed it, before it is answered.
+fn announce_changes(state: &State, api: Route) -> Route {
+    let state = State::clone(state);
+    warp::method()
+        .and(warp::path::full())
+        .and(api)
+        .map(move |method: Method, path: FullPath, response: Response| {
+            let resource = path.as_str().split('/').nth(2);
+            match resource.filter(|_| method != Method::GET) {
+                Some("auth" | "users") => state.sessions.changed(),
+                Some("cameras" | "workers") => state.live.look_at_cameras(),
+                _ => {}
+            }
+            response
+        })
+        .boxed()
 }

@@ -12,18 +12,24 @@ use sea_orm::DatabaseConnection;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
-use crate::auth::TokenSigner;
+use crate::auth::{LoginThrottle, Sessions, TokenSigner};
 use crate::config::{Config, Stage};
 use crate::filters::Route;
 use crate::gallery::LiveGallery;
+use crate::limits::RateLimits;
+use crate::live::Hub;
+use crate::metrics::Metrics;
+use crate::redis_link::{News, RedisLink, Topic};
+use crate::server::{Door, Listener, Tls};
 use crate::state::{AppState, State};
 use crate::storage::Storage;
 use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
 use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
-use crate::{cameras, database, persons, routes, secrets, server, users, workers};
+use crate::{cameras, database, ingest, live, persons, routes, secrets, server, users, workers};
 
 /// The first password of the first user while developing; it must be changed before anything else.
 const FIRST_PASSWORD: &str = "admin123";
@@ -32,7 +38,10 @@ const LOCAL_WORKER_ID: &str = "local";
 
 /// A server that listens but does not answer yet.
 pub struct App {
-    listener: TcpListener,
+    listener: Listener,
+    /// Where the worker of this host reaches us when everybody else has to speak HTTPS, whose certificate is for a
+    /// name and not for this.
+    local_listener: Option<Listener>,
     address: SocketAddr,
     routes: Route,
     state: State,
@@ -62,10 +71,31 @@ impl App {
             format!("cannot listen on {address}: is another server there already? choose another with --port")
         })?;
         let address = listener.local_addr().context("the socket has no address")?;
+        let tls = config.file.server.tls.as_ref().map(Tls::open).transpose()?;
+        let local_listener = match &tls {
+            Some(_) if config.file.workers.local => Some(Listener {
+                tcp: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+                    .await
+                    .context("cannot listen on this host for its worker")?,
+                tls: None,
+            }),
+            _ => None,
+        };
+        let listener = Listener { tcp: listener, tls };
+        let redis = match &config.environment.redis {
+            Some(settings) => Some(RedisLink::open(settings).await?),
+            None => None,
+        };
 
         let (local_worker_status, local_worker) = watch::channel(LocalWorkerStatus::Off);
         let worker_token = config.environment.worker_token.clone().unwrap_or_else(secrets::random);
         let state = Arc::new(AppState {
+            sessions: Sessions::new(redis.clone()),
+            login_throttle: LoginThrottle::new(redis.clone()),
+            limits: RateLimits::new(config.file.security.rate_limit, redis.clone()),
+            live: Hub::new(redis.clone()),
+            redis,
+            metrics: Metrics::default(),
             config,
             db,
             storage,
@@ -77,7 +107,7 @@ impl App {
             local_worker,
         });
         let routes = routes::all(&state);
-        Ok(Self { listener, address, routes, state, local_worker_status })
+        Ok(Self { listener, local_listener, address, routes, state, local_worker_status })
     }
 
     /// Where it listens.
@@ -96,37 +126,78 @@ impl App {
     /// When the database does not close.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (stop, stopped) = watch::channel(false);
-        let local_worker = self.local_worker();
+        let local_worker = self.local_worker()?;
+        let background = self.background();
         let supervisor =
             self.state.config.file.workers.local.then(|| {
-                tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped))
+                tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped.clone()))
             });
         self.state.vision.preload();
-        let fresh_workers = tokio::spawn(workers::keep_fresh(State::clone(&self.state)));
-        tracing::info!("listening on http://{}", self.address);
+        let scheme = if self.listener.tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {scheme}://{}", self.address);
         let shutdown = async {
             shutdown.await;
             tracing::info!("stopping");
             // The worker ends while requests do: it has events to hand in until the last moment.
             stop.send_replace(true);
         };
-        server::serve(self.listener, self.routes, shutdown).await;
-        fresh_workers.abort();
+        let door = Arc::new(Door::new(self.routes, State::clone(&self.state)));
+        let serve_worker = async {
+            if let Some(listener) = self.local_listener {
+                let mut stopped = stopped;
+                let shutdown = async move { drop(stopped.wait_for(|is_stopped| *is_stopped).await) };
+                server::serve(listener, Arc::clone(&door), shutdown).await;
+            }
+        };
+        tokio::join!(server::serve(self.listener, Arc::clone(&door), shutdown), serve_worker);
         if let Some(supervisor) = supervisor {
             supervisor.await.context("the supervisor of the local worker broke down")?;
         }
+        drop(background);
         self.state.db.close_by_ref().await.context("the database did not close")
     }
 
-    fn local_worker(&self) -> LocalWorker {
+    /// What goes on beside requests, until it is dropped.
+    fn background(&self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(workers::keep_fresh(State::clone(&self.state)));
+        tasks.spawn(live::watch_cameras(State::clone(&self.state)));
+        if let Some(tls) = self.listener.tls.clone() {
+            tasks.spawn(async move { tls.keep_fresh().await });
+        }
+        if let Some(redis) = self.state.redis.clone() {
+            let state = State::clone(&self.state);
+            if let Some(stream) = state.config.file.events.redis_stream.clone() {
+                tasks.spawn(ingest::consume_stream(State::clone(&state), Arc::clone(&redis), stream));
+            }
+            tasks.spawn(async move {
+                redis.run(|news| take_news(&state, &news)).await;
+            });
+        }
+        tasks
+    }
+
+    fn local_worker(&self) -> Result<LocalWorker> {
         let environment = &self.state.config.environment;
-        LocalWorker {
+        let address = match &self.local_listener {
+            Some(listener) => listener.tcp.local_addr().context("the socket has no address")?,
+            None => reachable(self.address),
+        };
+        Ok(LocalWorker {
             binary: environment.worker_binary.clone(),
             id: LOCAL_WORKER_ID.to_owned(),
-            url: format!("http://{}", reachable(self.address)),
+            url: format!("http://{address}"),
             token: self.state.worker_token.clone(),
             data_dir: environment.data_dir.clone(),
-        }
+        })
+    }
+}
+
+/// Does what another instance says is to be done.
+fn take_news(state: &State, news: &News<'_>) {
+    match news {
+        News::Connected | News::Message(Topic::Accounts, _) => state.sessions.forget(),
+        News::Message(Topic::Live, line) => state.live.relay(line),
     }
 }
 
@@ -162,9 +233,6 @@ pub fn prepare_data_dir(data_dir: &Path) -> Result<()> {
 async fn open_database(config: &Config) -> Result<DatabaseConnection> {
     let db = database::connect(&config.environment).await?;
     Migrator::up(&db, None).await.context("cannot bring the database's tables up to date")?;
-    if config.environment.redis.is_some() {
-        tracing::warn!("REDIS_HOST is set, but this version keeps its cache in memory");
-    }
     Ok(db)
 }
 

@@ -7,9 +7,13 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use vedette_events::PipelineSettings;
 
-use crate::auth::{CurrentUser, TokenSigner};
+use crate::auth::{CurrentUser, LoginThrottle, Sessions, TokenSigner};
 use crate::config::Config;
 use crate::gallery::LiveGallery;
+use crate::limits::RateLimits;
+use crate::live::Hub;
+use crate::metrics::Metrics;
+use crate::redis_link::RedisLink;
 use crate::storage::Storage;
 use crate::supervisor::LocalWorkerStatus;
 use crate::vision::Vision;
@@ -33,6 +37,18 @@ pub struct AppState {
     pub gallery: LiveGallery,
     /// Makes and checks access tokens.
     pub tokens: TokenSigner,
+    /// Who is behind the tokens shown a moment ago.
+    pub sessions: Sessions,
+    /// Slows down the guessing of passwords.
+    pub login_throttle: LoginThrottle,
+    /// How often one address may ask.
+    pub limits: RateLimits,
+    /// What the instances share, if there is a Redis server.
+    pub redis: Option<Arc<RedisLink>>,
+    /// News for everybody who watches.
+    pub live: Hub,
+    /// Figures about this instance.
+    pub metrics: Metrics,
     /// What workers reported last.
     pub workers: WorkerRegistry,
     /// What workers show to be let in.

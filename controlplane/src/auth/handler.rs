@@ -1,16 +1,24 @@
 //! HTTP side of signing in and out.
 
+use std::net::IpAddr;
+
 use warp::Reply;
 use warp::http::StatusCode;
 
 use super::model::{ChangePasswordRequest, LoginRequest};
 use super::{CurrentUser, service};
 use crate::error::ApiError;
-use crate::state::State;
+use crate::state::{AppState, State};
 use crate::users;
 
-pub(super) async fn login(state: State, request: LoginRequest) -> Result<impl Reply, ApiError> {
-    let mut answer = service::login(&state.db, &state.tokens, &request.username, request.password).await?;
+pub(super) async fn login(
+    state: State,
+    address: IpAddr,
+    request: LoginRequest,
+) -> Result<impl Reply, ApiError> {
+    let LoginRequest { username, password } = request;
+    let AppState { db, tokens, login_throttle, .. } = &*state;
+    let mut answer = service::login(db, tokens, login_throttle, &username, password, address).await?;
     answer.must_change_password &= state.config.file.security.force_password_change;
     Ok(warp::reply::json(&answer))
 }

@@ -4,6 +4,8 @@ mod handler;
 mod model;
 mod password;
 mod service;
+mod sessions;
+mod throttle;
 mod token;
 
 use std::str::FromStr;
@@ -15,6 +17,8 @@ use warp::Filter as _;
 
 pub use password::{hash as hash_password, validate as validate_password};
 pub use service::{authenticate, has_api_key, is_worker};
+pub use sessions::Sessions;
+pub use throttle::LoginThrottle;
 pub use token::TokenSigner;
 
 use crate::filters::{self, Route, respond};
@@ -80,6 +84,7 @@ pub fn routes(state: &State) -> Route {
         .and(warp::path!("login"))
         .and(warp::post())
         .and(filters::with_state(state))
+        .and(filters::client_address())
         .and(filters::json_or_form())
         .then(handler::login)
         .map(respond)

@@ -1,5 +1,7 @@
 //! Who is it, and is the password right.
 
+use std::net::IpAddr;
+
 use chrono::Utc;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -10,7 +12,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::model::LoginAnswer;
-use super::token::TokenSigner;
+use super::sessions::{KnownSession, Sessions};
+use super::throttle::{Attempt, LoginThrottle};
+use super::token::{Claims, TokenSigner};
 use super::{CurrentUser, password};
 use crate::entity::{revoked_tokens, users};
 use crate::error::ApiError;
@@ -20,19 +24,25 @@ use crate::users as user_accounts;
 const WRONG_LOGIN: &str = "the user name or the password is wrong";
 const BAD_TOKEN: &str = "the access token is missing, expired or void; sign in";
 
-/// Checks a name and password and gives out a token.
+/// Checks a name and password and gives out a token, unless there were too many wrong ones before.
 pub(super) async fn login(
     db: &DatabaseConnection,
     tokens: &TokenSigner,
+    throttle: &LoginThrottle,
     username: &str,
     password: String,
+    address: IpAddr,
 ) -> Result<LoginAnswer, ApiError> {
+    let attempt = Attempt::new(username, address);
+    throttle.admit(&attempt).await?;
     let user = user_accounts::find_by_username(db, username).await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let is_right = password::verify(password, hash).await?;
     let Some(user) = user.filter(|user| is_right && user.is_active) else {
+        throttle.failed(&attempt).await;
         return Err(ApiError::authentication(WRONG_LOGIN));
     };
+    throttle.succeeded(&attempt).await;
     let answer = LoginAnswer {
         access_token: tokens.sign(user.id, user.token_version)?,
         token_type: "bearer",
@@ -52,23 +62,43 @@ pub(super) async fn login(
 pub async fn authenticate(
     db: &DatabaseConnection,
     tokens: &TokenSigner,
+    sessions: &Sessions,
     token: Option<&str>,
 ) -> Result<CurrentUser, ApiError> {
     let refused = || ApiError::authentication(BAD_TOKEN);
     let claims = token.and_then(|token| tokens.verify(token)).ok_or_else(refused)?;
-    let user = users::Entity::find_by_id(claims.sub).one(db).await?.ok_or_else(refused)?;
-    let is_revoked = revoked_tokens::Entity::find_by_id(claims.jti).one(db).await?.is_some();
-    if !user.is_active || is_revoked || user.token_version != claims.ver {
+    let session = match sessions.get(claims.jti) {
+        Some(session) => session,
+        None => {
+            let epoch = sessions.epoch();
+            let session = look_up(db, &claims).await?;
+            sessions.insert(epoch, claims.jti, session.clone());
+            session
+        }
+    };
+    if session.user.id != claims.sub || session.token_version != claims.ver {
         return Err(refused());
     }
-    Ok(CurrentUser {
+    Ok(session.user)
+}
+
+async fn look_up(db: &DatabaseConnection, claims: &Claims) -> Result<KnownSession, ApiError> {
+    let refused = || ApiError::authentication(BAD_TOKEN);
+    let user = users::Entity::find_by_id(claims.sub).one(db).await?.ok_or_else(refused)?;
+    let is_revoked = revoked_tokens::Entity::find_by_id(claims.jti).one(db).await?.is_some();
+    if !user.is_active || is_revoked {
+        return Err(refused());
+    }
+    let token_version = user.token_version;
+    let user = CurrentUser {
         id: user.id,
         role: user.role.parse().map_err(|error: String| ApiError::internal(error))?,
         username: user.username,
         must_change_password: user.must_change_password,
         token_id: claims.jti,
         token_expires_at: claims.expires_at(),
-    })
+    };
+    Ok(KnownSession { user, token_version })
 }
 
 /// Makes the token of this request void.

@@ -9,7 +9,7 @@ mod source_url;
 use warp::Filter as _;
 
 pub use model::{CameraId, CameraView, Resolution};
-pub use service::{apply_configured, assignments, mark_ended};
+pub use service::{all, apply_configured, assignments, mark_ended};
 pub use source_url::SourceUrl;
 
 use crate::auth::Role;

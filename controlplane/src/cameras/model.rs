@@ -270,6 +270,30 @@ struct StatsView {
 }
 
 impl CameraView {
+    /// The operator's short name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> CameraState {
+        self.status
+    }
+
+    /// The worker that holds it.
+    pub fn worker(&self) -> Option<&str> {
+        self.worker.as_deref()
+    }
+
+    /// Whether it is doing as `other` is; figures, which change all the time, aside.
+    pub fn is_doing_as(&self, other: &Self) -> bool {
+        self.status == other.status
+            && self.last_error == other.last_error
+            && self.worker == other.worker
+            && self.name == other.name
+            && self.enabled == other.enabled
+    }
+
     /// A camera and how it is doing.
     pub(super) fn new(camera: cameras::Model, url: &SourceUrl, live: LiveStatus) -> Self {
         let stats = live.stats;

@@ -33,6 +33,15 @@ pub(super) async fn list(
     Ok(page.with(items, total))
 }
 
+/// Every camera, by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn all(db: &DatabaseConnection, workers: &WorkerRegistry) -> Result<Vec<CameraView>, ApiError> {
+    let cameras = Entity::find().order_by_asc(Column::Id).all(db).await?;
+    cameras.into_iter().map(|camera| view(workers, camera)).collect()
+}
+
 /// One camera.
 pub(super) async fn get(
     db: &DatabaseConnection,

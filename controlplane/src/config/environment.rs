@@ -153,6 +153,8 @@ pub struct EnvironmentSettings {
     pub admin_password: Option<SecretString>,
     /// `VEDETTE_WORKER_TOKEN`: what workers of other hosts show; made up when it is not set.
     pub worker_token: Option<SecretString>,
+    /// `METRICS_TOKEN`: what shows `/metrics` to other hosts.
+    pub metrics_token: Option<SecretString>,
     /// `VEDETTE_WORKER`: the worker's binary, when it lies neither beside ours nor on the path.
     pub worker_binary: Option<PathBuf>,
     /// `VEDETTE_DATA_DIR`: everything written.
@@ -172,6 +174,7 @@ impl EnvironmentSettings {
             api_key: environment.secret("API_KEY"),
             admin_password: environment.secret("ADMIN_PASSWORD"),
             worker_token: environment.secret("VEDETTE_WORKER_TOKEN"),
+            metrics_token: environment.secret("METRICS_TOKEN"),
             worker_binary: environment.get("VEDETTE_WORKER").map(PathBuf::from),
             data_dir: environment.get("VEDETTE_DATA_DIR").unwrap_or("data").into(),
         };
@@ -197,6 +200,7 @@ impl EnvironmentSettings {
             ("JWT_SECRET", &self.jwt.secret, MIN_JWT_SECRET_BYTES, "at least 32 characters"),
             ("API_KEY", &self.api_key, MIN_TOKEN_BYTES, "at least 16 characters"),
             ("VEDETTE_WORKER_TOKEN", &self.worker_token, MIN_TOKEN_BYTES, "at least 16 characters"),
+            ("METRICS_TOKEN", &self.metrics_token, MIN_TOKEN_BYTES, "at least 16 characters"),
         ];
         for (name, secret, least, expected) in checks {
             let must_hold = stage == Stage::Production || name == "VEDETTE_WORKER_TOKEN";

@@ -1,8 +1,11 @@
 //! What the files can hold, section by section; `config/config.yaml` tells users what each key means.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
-use super::{Share, Whole, parsed};
+use super::door::{Network, Origin, StreamName, each_parsed, maybe_parsed};
+use super::{RateLimitConfig, Share, Whole, parsed};
 use crate::cameras::{CameraId, Resolution, SourceUrl};
 
 /// The whole of a file.
@@ -23,8 +26,12 @@ pub struct FileConfig {
     pub cameras: CamerasConfig,
     /// The log.
     pub logging: LoggingConfig,
+    /// Other ways events come in.
+    pub events: EventsConfig,
     /// Who may do what.
     pub security: SecurityConfig,
+    /// Who may read `/metrics`.
+    pub metrics: MetricsConfig,
     /// How long data is kept.
     pub retention: RetentionConfig,
 }
@@ -37,12 +44,49 @@ pub struct ServerConfig {
     pub host: std::net::IpAddr,
     /// Port to listen on; 0 = any.
     pub port: u16,
+    /// HTTPS instead of HTTP.
+    pub tls: Option<TlsConfig>,
+    /// Reverse proxies whose word about the client is taken.
+    #[serde(deserialize_with = "each_parsed")]
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { host: std::net::Ipv4Addr::LOCALHOST.into(), port: 8000 }
+        Self {
+            host: std::net::Ipv4Addr::LOCALHOST.into(),
+            port: 8000,
+            tls: None,
+            trusted_proxies: Vec::new(),
+        }
     }
+}
+
+/// `server.tls`: PEM files, read again when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate, and after it those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// `events`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// A Redis stream to take events from; `None` = none.
+    #[serde(deserialize_with = "maybe_parsed")]
+    pub redis_stream: Option<StreamName>,
+}
+
+/// `metrics`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Whether anybody may read them, not only this host and whoever shows `METRICS_TOKEN`.
+    pub public: bool,
 }
 
 /// `face_recognition`.
@@ -249,10 +293,11 @@ pub struct SecurityConfig {
     pub registration: Registration,
     /// Whether the first password has to be changed.
     pub force_password_change: bool,
-    /// Requests a minute from one address; 0 = off.
-    pub rate_limit: Whole<0, 1_000_000>,
+    /// Requests a minute from one address.
+    pub rate_limit: RateLimitConfig,
     /// Origins of other web pages that may call the API.
-    pub cors_origins: Vec<String>,
+    #[serde(deserialize_with = "each_parsed")]
+    pub cors_origins: Vec<Origin>,
 }
 
 impl Default for SecurityConfig {
@@ -260,7 +305,7 @@ impl Default for SecurityConfig {
         Self {
             registration: Registration::Open,
             force_password_change: true,
-            rate_limit: Whole::new::<600>(),
+            rate_limit: RateLimitConfig::default(),
             cors_origins: Vec::new(),
         }
     }

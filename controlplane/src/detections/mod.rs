@@ -5,6 +5,8 @@ mod handler;
 mod model;
 mod service;
 
+pub(crate) use model::DetectionView;
+
 use uuid::Uuid;
 use warp::Filter as _;
 use warp::filters::BoxedFilter;

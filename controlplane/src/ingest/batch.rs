@@ -118,6 +118,10 @@ fn check(mut event: FaceEvent) -> Result<CheckedEvent, String> {
     if let Some(person) = &event.person {
         check_range("person.similarity", person.similarity, -1.0, 1.0)?;
         check_range("person.margin", person.margin, -2.0, 2.0)?;
+        if person.name.contains('\0') {
+            // PostgreSQL keeps no such text: the event would be sent again for ever.
+            return Err("person.name must not contain the character 0".to_owned());
+        }
     }
     if let Some(age) = event.age {
         check_range("age", age, 0.0, 150.0)?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use warp::Reply;
 
-use super::{batch, service};
+use super::batch;
 use crate::error::ApiError;
 use crate::state::State;
 
@@ -14,6 +14,6 @@ pub(super) async fn ingest(state: State, body: Bytes) -> Result<impl Reply, ApiE
     // Megabytes of JSON and base64 are no work for the threads that answer requests.
     let parsed = tokio::task::spawn_blocking(move || batch::parse(&body)).await;
     let events = parsed.map_err(ApiError::internal)??;
-    let receipt = service::store(&state.db, &state.storage, events).await?;
+    let receipt = super::take(&state, events).await?;
     Ok(warp::reply::json(&receipt))
 }

@@ -1,13 +1,19 @@
-//! What workers saw: checked, written once however often it is sent, and never half.
+//! What workers saw: checked, written once however often it is sent, and never half. Events come as requests or,
+//! where the settings name one, from a Redis stream; both end in [`take`].
 
 mod batch;
 mod handler;
 mod service;
+mod stream;
 
 pub(crate) use batch::decode_snapshot;
 
 use warp::Filter as _;
 
+pub use stream::consume as consume_stream;
+
+use crate::detections::DetectionView;
+use crate::error::ApiError;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 
@@ -21,4 +27,18 @@ pub fn routes(state: &State) -> Route {
         .then(handler::ingest)
         .map(respond)
         .boxed()
+}
+
+/// Events of one batch that those who watch are told of: what a worker hands in after hours offline is no news.
+const MAX_NEWS: usize = 100;
+
+/// Stores events, however they came, counts them and tells everybody who watches.
+async fn take(state: &State, events: Vec<batch::CheckedEvent>) -> Result<service::Receipt, ApiError> {
+    let service::Stored { receipt, rows } = service::store(&state.db, &state.storage, events).await?;
+    state.metrics.count_events(receipt.accepted, receipt.duplicates);
+    let old = rows.len().saturating_sub(MAX_NEWS);
+    for row in rows.into_iter().skip(old) {
+        state.live.publish("event", &DetectionView::from(row));
+    }
+    Ok(receipt)
 }

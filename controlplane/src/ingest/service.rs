@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use chrono::Utc;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Set, SqlErr};
+use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Set, SqlErr, TryIntoModel as _};
 use serde::Serialize;
 use uuid::Uuid;
 use vedette_events::Gender;
@@ -35,25 +35,65 @@ pub(crate) struct Receipt {
     pub(crate) duplicates: u64,
 }
 
+/// What was stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// How much of it.
+    pub(crate) receipt: Receipt,
+    /// The rows, in the order of the events.
+    pub(crate) rows: Vec<detections::Model>,
+}
+
 /// Stores `events`; all of them or, on an error, none.
 pub(crate) async fn store(
     db: &DatabaseConnection,
     storage: &Storage,
     events: Vec<CheckedEvent>,
-) -> Result<Receipt, ApiError> {
+) -> Result<Stored, ApiError> {
     let total = events.len() as u64;
     let events = without_known(db, events).await?;
     let (events, with_snapshot) = write_snapshots(storage, events).await?;
 
     let mut persons = existing_persons(db, &events).await?;
-    let mut inserted = insert(db, rows(&events, &with_snapshot, &persons)).await;
+    let mut new_rows = rows(&events, &with_snapshot, &persons);
+    let mut inserted = insert(db, new_rows.clone()).await;
     if inserted.as_ref().is_err_and(is_foreign_key_violation) {
         // Someone was erased between the query and the insert.
         persons = existing_persons(db, &events).await?;
-        inserted = insert(db, rows(&events, &with_snapshot, &persons)).await;
+        new_rows = rows(&events, &with_snapshot, &persons);
+        inserted = insert(db, new_rows.clone()).await;
     }
     let accepted = inserted?;
-    Ok(Receipt { accepted, duplicates: total - accepted })
+    let receipt = Receipt { accepted, duplicates: total - accepted };
+    let is_ours = accepted == new_rows.len() as u64;
+    let mut rows: Vec<detections::Model> =
+        new_rows.into_iter().filter_map(|row| row.try_into_model().ok()).collect();
+    if !is_ours {
+        // Another instance was sent some of them at the same moment; those rows are its own.
+        let ours = existing_detections(db, &rows).await?;
+        rows.retain(|row| ours.contains(&row.id));
+    }
+    Ok(Stored { receipt, rows })
+}
+
+/// Which of `rows` are in the database under their own ids.
+async fn existing_detections(
+    db: &DatabaseConnection,
+    rows: &[detections::Model],
+) -> Result<HashSet<Uuid>, DbErr> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut existing = HashSet::with_capacity(ids.len());
+    for ids in ids.chunks(IDS_PER_QUERY) {
+        let found: Vec<Uuid> = detections::Entity::find()
+            .select_only()
+            .column(detections::Column::Id)
+            .filter(detections::Column::Id.is_in(ids.iter().copied()))
+            .into_tuple()
+            .all(db)
+            .await?;
+        existing.extend(found);
+    }
+    Ok(existing)
 }
 
 /// Drops events that are stored already, and all but the first of those that are twice in the batch: what a

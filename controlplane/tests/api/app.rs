@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,19 +40,26 @@ impl TestApp {
         Self::restart_in(tempfile::tempdir().unwrap(), yaml)
     }
 
+    /// A server with these settings and variables.
+    pub(crate) fn with_variables(yaml: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config_with(folder.path(), yaml, variables);
+        Self::start_with(folder, config)
+    }
+
     /// A server in a folder another one was in.
     pub(crate) fn restart_in(folder: TempDir, yaml: &str) -> Self {
         let config = config_in(folder.path(), yaml);
-        Self::run(config, folder)
+        Self::start_with(folder, config)
     }
 
     /// Another server on the same database and folder, with the same settings.
     pub(crate) fn another(&self) -> Self {
         let yaml = std::fs::read_to_string(self.folder.path().join("config/config.dev.yaml")).unwrap();
-        Self::run(config_in(self.folder.path(), &yaml), tempfile::tempdir().unwrap())
+        Self::start_with(tempfile::tempdir().unwrap(), config_in(self.folder.path(), &yaml))
     }
 
-    fn run(config: Config, folder: TempDir) -> Self {
+    fn start_with(folder: TempDir, config: Config) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_address, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -100,6 +107,19 @@ impl TestApp {
         Client { base: format!("http://{}", self.address), agent: config.into(), headers: Vec::new() }
     }
 
+    /// Somebody who speaks HTTPS with this server of one certificate, PEM.
+    pub(crate) fn anyone_over_tls(&self, certificate: &str) -> Client {
+        let certificate = ureq::tls::Certificate::from_pem(certificate.as_bytes()).unwrap();
+        let roots = ureq::tls::RootCerts::new_with_certs(&[certificate]);
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build())
+            .build();
+        let base = format!("https://localhost:{}", self.address.port());
+        Client { base, agent: config.into(), headers: Vec::new() }
+    }
+
     /// The first user.
     pub(crate) fn admin(&self) -> Client {
         self.anyone().signed_in("admin", FIRST_PASSWORD)
@@ -119,6 +139,11 @@ impl Drop for TestApp {
 
 /// Settings of a test, in `folder/config` and `folder/data`.
 pub(crate) fn config_in(folder: &Path, yaml: &str) -> Config {
+    config_with(folder, yaml, &[])
+}
+
+/// The same, with more variables.
+pub(crate) fn config_with(folder: &Path, yaml: &str, more: &[(&str, &str)]) -> Config {
     let config_dir = folder.join("config");
     std::fs::create_dir_all(&config_dir).unwrap();
     let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n";
@@ -131,7 +156,8 @@ pub(crate) fn config_in(folder: &Path, yaml: &str) -> Config {
         ("API_KEY", API_KEY),
     ];
     let environment: Environment = variables
-        .into_iter()
+        .iter()
+        .chain(more)
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .chain(database_in(folder))
         .collect();
@@ -175,6 +201,18 @@ pub(crate) fn database_in(folder: &Path) -> Vec<(String, String)> {
         .into_iter()
         .chain([("DB_NAME".to_owned(), name)])
         .collect()
+}
+
+/// What `look` finds, as soon as it does.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let give_up_at = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < give_up_at, "{what}: it never came to that");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Somebody who sends requests.
@@ -254,6 +292,17 @@ impl Client {
 
     /// Any request at all.
     pub(crate) fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+        self.try_send(method, path, content_type, body).unwrap()
+    }
+
+    /// Any request at all, which may find nobody.
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<Answer, ureq::Error> {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -261,12 +310,12 @@ impl Client {
         if let Some(content_type) = content_type {
             request = request.header("Content-Type", content_type);
         }
-        let mut response = self.agent.run(request.body(body).unwrap()).unwrap();
-        let bytes = response.body_mut().read_to_vec().unwrap();
+        let mut response = self.agent.run(request.body(body).unwrap())?;
+        let bytes = response.body_mut().read_to_vec()?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let mut headers = response.headers().clone();
         let bare_path = path.split('?').next().unwrap();
         headers.insert("x-test-path", bare_path.parse().unwrap());
-        Answer { status: response.status().as_u16(), headers, bytes, text }
+        Ok(Answer { status: response.status().as_u16(), headers, bytes, text })
     }
 }

@@ -62,6 +62,12 @@ fn mistakes_are_named_with_file_line_and_key() {
         ("server:\n  port: eighty\n", "line 2", "server.port"),
         ("cameras:\n  sources:\n  - id: a b\n    url: 0\n", "line 3", "cameras.sources[0].id"),
         ("cameras:\n  sources:\n  - {id: a, url: 'ftp://x'}\n", "line 3", "cameras.sources[0].url"),
+        ("security:\n  rate_limit: -1\n", "line 2", "security.rate_limit"),
+        ("security:\n  rate_limit:\n    logn: 3\n", "line 3", "logn"),
+        ("security:\n  cors_origins:\n  - '*'\n", "line 3", "security.cors_origins[0]"),
+        ("server:\n  trusted_proxies: [10.0.0.0/33]\n", "line 2", "server.trusted_proxies[0]"),
+        ("server:\n  tls: {certificate: a}\n", "line 2", "key"),
+        ("events:\n  redis_stream: ''\n", "line 2", "events.redis_stream"),
         ("recogniton: {}\n", "line 1", "recogniton"),
         ("# comment\nperformance:\n  use_gpu: true\n\nrecogniton: {}\n", "line 5", "recogniton"),
         ("performance:\n  use_gpu: true\n  frame_skp: 2\n", "line 3", "frame_skp"),
@@ -138,4 +144,24 @@ fn dot_env_is_read() {
     std::fs::write(folder.path().join(".env"), "SECRET VALUE WITHOUT EQUALS\n").unwrap();
     let message = Environment::of_process(folder.path()).unwrap_err().to_string();
     assert!(message.contains(".env") && !message.contains("VALUE"), "{message}");
+}
+
+#[test]
+fn one_number_limits_everything_that_has_no_limit_of_its_own() {
+    let limits = |yaml: &str| load(&[("config.yaml", yaml)], &[]).unwrap().file.security.rate_limit;
+    let numbers = |yaml: &str| {
+        let limits = limits(yaml);
+        [limits.login, limits.registration, limits.upload, limits.default].map(|limit| limit.get())
+    };
+    assert_eq!(numbers(""), [30, 30, 300, 1200]);
+    assert_eq!(numbers("security: {rate_limit: 500}"), [30, 30, 500, 500]);
+    assert_eq!(numbers("security: {rate_limit: 0}"), [0; 4]);
+    assert_eq!(numbers("security: {rate_limit: {login: 5, upload: 0}}"), [5, 30, 0, 1200]);
+}
+
+#[test]
+fn a_stream_needs_a_server() {
+    let files = [("config.yaml", "events: {redis_stream: faces}")];
+    assert!(refusal(&files, &[]).contains("REDIS_HOST"));
+    load(&files, &[("REDIS_HOST", "redis")]).unwrap();
 }

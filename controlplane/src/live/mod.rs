@@ -1,0 +1,33 @@
+//! `GET /api/live`: news as they happen, over a WebSocket: detections, and what becomes of cameras.
+//!
+//! Every message is one JSON object, `{"type":"event","data":…}` (a detection, as `GET /api/detections` answers it)
+//! or `{"type":"camera","data":…}` (a camera, as `GET /api/cameras` does); other types may come. Clients have nothing
+//! to say after the handshake. Those that are behind are dropped, not waited for: they reconnect and read the
+//! lists. [`hub`] passes news on, [`cameras`] finds those about cameras, [`socket`] is one client.
+
+mod cameras;
+mod handler;
+mod hub;
+mod socket;
+
+use warp::Filter as _;
+
+pub use cameras::watch_cameras;
+pub use hub::Hub;
+
+use crate::filters::{self, Route, respond};
+use crate::server::IsHttps;
+use crate::state::State;
+
+/// `/live`.
+pub fn routes(state: &State) -> Route {
+    warp::path!("live")
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<IsHttps>())
+        .and(warp::ws())
+        .then(handler::live)
+        .map(respond)
+        .boxed()
+}

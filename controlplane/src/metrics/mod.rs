@@ -1,0 +1,66 @@
+//! `GET /metrics`: figures about this instance, as Prometheus reads them. Nothing about any person.
+//!
+//! They tell how busy a place is, so not everybody may read them: programs on this host may, those that show
+//! `METRICS_TOKEN` may, and with `metrics.public: true` anybody may.
+
+mod registry;
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+use warp::Filter as _;
+use warp::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use warp::reply::Response;
+
+pub use registry::Metrics;
+use registry::Readings;
+
+use crate::error::ApiError;
+use crate::filters::{self, Route, respond};
+use crate::state::State;
+use crate::{auth, cameras, database};
+
+/// What proxies add. A proxy of this host speaks for others, known to us as a proxy or not.
+const SIGNS_OF_A_PROXY: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
+
+/// `/metrics`.
+pub fn routes(state: &State) -> Route {
+    warp::path!("metrics")
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::client_address())
+        .and(warp::header::headers_cloned())
+        .then(metrics)
+        .map(respond)
+        .boxed()
+}
+
+async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Response, ApiError> {
+    let token = state.config.environment.metrics_token.as_ref();
+    if !state.config.file.metrics.public && !is_local(address, &headers) && !shows(&headers, token) {
+        let message = "metrics are for programs on the server's own host, or show METRICS_TOKEN as \
+                       `Authorization: Bearer TOKEN`";
+        return Err(ApiError::authentication(message));
+    }
+    let is_available = database::is_available(&state.db, &state.config.environment).await;
+    let cameras = cameras::all(&state.db, &state.workers).await.unwrap_or_default();
+    let text = state.metrics.render(Readings {
+        is_database_up: is_available,
+        is_redis_up: state.redis.as_ref().map(|redis| redis.is_connected()),
+        workers: state.workers.fresh_workers(),
+        cameras: cameras.iter().map(|camera| camera.status()).collect(),
+        live_clients: state.live.clients(),
+    })?;
+    let mut response = Response::new(text.into());
+    response.headers_mut().insert(CONTENT_TYPE, Metrics::content_type());
+    Ok(response)
+}
+
+fn is_local(address: IpAddr, headers: &HeaderMap) -> bool {
+    address.to_canonical().is_loopback() && !SIGNS_OF_A_PROXY.iter().any(|name| headers.contains_key(*name))
+}
+
+fn shows(headers: &HeaderMap, token: Option<&SecretString>) -> bool {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    token.is_some_and(|token| auth::is_worker(filters::bearer(header), token))
+}

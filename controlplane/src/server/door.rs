@@ -1,0 +1,155 @@
+//! What all requests have in common: who asks, how often, for how long; errors, headers and one line in the log.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
+use tracing::Instrument as _;
+use uuid::Uuid;
+use warp::Reply as _;
+use warp::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use warp::http::{Method, Request, StatusCode};
+use warp::reply::Response;
+
+use super::body::{PacedBody, Progress};
+use super::client::{Client, IsHttps, PeerAddress, X_REQUEST_ID};
+use crate::config::Origin;
+use crate::error::{self, ApiError};
+use crate::filters::Route;
+use crate::limits::Class;
+use crate::state::State;
+
+/// Longest time between the last of a request's body and the head of its answer. What waits on purpose waits less.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// No script but our own files, none inside pages, and nobody may frame us.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The routes, and what stands before them.
+pub struct Door {
+    routes: Route,
+    state: State,
+}
+
+impl std::fmt::Debug for Door {
+    /// Routes are closures.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
+}
+
+impl Door {
+    /// A door to `routes`.
+    pub fn new(routes: Route, state: State) -> Self {
+        Self { routes, state }
+    }
+
+    /// Origins of other web pages that may call.
+    pub(super) fn origins(&self) -> &[Origin] {
+        &self.state.config.file.security.cors_origins
+    }
+
+    /// Answers one request, whatever happens.
+    pub(super) async fn respond(&self, mut request: Request<Incoming>, peer: SocketAddr, is_tls: bool) -> Response {
+        let started = Instant::now();
+        let proxies = &self.state.config.file.server.trusted_proxies;
+        let client = Client::of(peer, is_tls, request.headers(), proxies);
+        let request_id = client.request_id.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        if method == Method::HEAD {
+            // Answered like GET; the HTTP layer leaves the body out.
+            *request.method_mut() = Method::GET;
+        }
+        request.extensions_mut().insert(PeerAddress(client.address));
+        request.extensions_mut().insert(IsHttps(client.is_https));
+
+        let span = tracing::info_span!("request", id = %request_id);
+        let admitted = AssertUnwindSafe(self.admit(request, client.address)).catch_unwind();
+        let response = admitted
+            .instrument(span.clone())
+            .await
+            .unwrap_or_else(|_| ApiError::internal("the handler of a request panicked").into_response());
+
+        let _entered = span.enter();
+        let mut response = error::render(response, &path);
+        add_headers(response.headers_mut(), &path, &request_id);
+        let elapsed = started.elapsed();
+        self.state.metrics.count_request(&method, &path, response.status(), elapsed);
+        log(&method, &path, &response, elapsed);
+        response
+    }
+
+    /// Answers a request unless its address asks too often.
+    async fn admit(&self, request: Request<Incoming>, client: SocketAddr) -> Response {
+        let limits = &self.state.limits;
+        let class = Class::of(request.method(), request.uri().path());
+        if let Some(class) = class.filter(|class| *class != Class::Worker)
+            && let Err(error) = limits.count(class, client.ip()).await
+        {
+            return error.into_response();
+        }
+        let response = self.route(request).await;
+        if class == Some(Class::Worker)
+            && response.status() == StatusCode::UNAUTHORIZED
+            && let Err(error) = limits.count(Class::Worker, client.ip()).await
+        {
+            return error.into_response();
+        }
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response {
+        let progress = Progress::new();
+        let request = request.map(|body| PacedBody::new(body, progress.clone()));
+        let mut answer = std::pin::pin!(warp::service(self.routes.clone()).oneshot(request));
+        loop {
+            let deadline = progress.last() + ANSWER_TIMEOUT;
+            match tokio::time::timeout_at(deadline, &mut answer).await {
+                Ok(Ok(response)) => return response,
+                Ok(Err(never)) => match never {},
+                Err(_) if progress.last() + ANSWER_TIMEOUT > tokio::time::Instant::now() => {}
+                Err(_) => return ApiError::internal("the handler of a request took too long").into_response(),
+            }
+        }
+    }
+}
+
+fn add_headers(headers: &mut HeaderMap, path: &str, request_id: &str) {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+    ];
+    for (name, value) in fixed {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if error::is_api(path) {
+        // Answers hold personal data, which no cache on the way is to keep.
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        headers.insert(X_REQUEST_ID, request_id);
+    }
+}
+
+/// One line a request: never the query nor a header, which may hold secrets. What programs ask every second is
+/// for debugging only.
+fn log(method: &Method, path: &str, response: &Response, elapsed: Duration) {
+    let status = response.status().as_u16();
+    let ms = (elapsed.as_secs_f64() * 1e5).round() / 100.0;
+    let is_chatter = path.ends_with("/heartbeat") || path == "/api/health" || !error::is_api(path);
+    if is_chatter && status < 400 {
+        tracing::debug!(%method, path, status, ms, "request");
+    } else {
+        tracing::info!(%method, path, status, ms, "request");
+    }
+}
