@@ -114,8 +114,7 @@ impl Counters {
     /// The count, unless there is none.
     pub async fn get(&self, key: &str) -> Option<Count> {
         if let Some(redis) = &self.redis
-            && let Some((number, ttl_ms)) =
-                redis.invoke::<(u64, i64)>(&GET.key(self.redis_key(key))).await
+            && let Some((number, ttl_ms)) = redis.invoke::<(u64, i64)>(&GET.key(self.redis_key(key))).await
         {
             return (number > 0).then(|| Count { number, remaining: from_ttl(ttl_ms) });
         }

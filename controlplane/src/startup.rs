@@ -128,10 +128,9 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let local_worker = self.local_worker()?;
         let background = self.background();
-        let supervisor =
-            self.state.config.file.workers.local.then(|| {
-                tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped.clone()))
-            });
+        let supervisor = self.state.config.file.workers.local.then(|| {
+            tokio::spawn(supervisor::supervise(local_worker, self.local_worker_status, stopped.clone()))
+        });
         self.state.vision.preload();
         let scheme = if self.listener.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}", self.address);

@@ -50,7 +50,11 @@ impl Attempt {
     pub(super) fn new(username: &str, address: IpAddr) -> Self {
         let hash = Sha256::digest(username.trim().to_lowercase());
         let (name, address) = (hex::encode(&hash[..16]), address_key(address));
-        Self { pair: format!("pair:{name}:{address}"), name: format!("name:{name}"), address: format!("from:{address}") }
+        Self {
+            pair: format!("pair:{name}:{address}"),
+            name: format!("name:{name}"),
+            address: format!("from:{address}"),
+        }
     }
 }
 
@@ -149,7 +153,10 @@ mod tests {
         }
         assert!(throttle.admit(&attempt("someone", "10.0.0.1")).await.is_err());
         throttle.succeeded(&attempt("mine", "10.0.0.1")).await;
-        assert!(throttle.admit(&attempt("someone", "10.0.0.1")).await.is_err(), "one's own account is no help");
+        assert!(
+            throttle.admit(&attempt("someone", "10.0.0.1")).await.is_err(),
+            "one's own account is no help"
+        );
         throttle.admit(&attempt("someone", "10.0.0.2")).await.unwrap();
     }
 

@@ -109,9 +109,9 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network
-            .map(Self)
-            .map_err(|_| format!("`{text}` is no network such as 10.0.0.0/8, and no address such as 10.0.0.7"))
+        network.map(Self).map_err(|_| {
+            format!("`{text}` is no network such as 10.0.0.0/8, and no address such as 10.0.0.7")
+        })
     }
 }
 
@@ -131,6 +131,7 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.filter(|url| !url.host_str().unwrap_or_default().contains('*'));
         let origin = url.map(|url| url.origin().ascii_serialization());
         origin.filter(|origin| origin.as_str() == text.trim_end_matches('/').to_ascii_lowercase()).map(Self).ok_or_else(
             || {
@@ -217,11 +218,15 @@ mod tests {
 
     #[test]
     fn origins_are_exact() {
-        for good in ["https://door.example", "http://10.0.0.7:8080", "https://[::1]:8443", "https://Door.example/"] {
+        for good in
+            ["https://door.example", "http://10.0.0.7:8080", "https://[::1]:8443", "https://Door.example/"]
+        {
             good.parse::<Origin>().unwrap();
         }
         assert_eq!("https://Door.example/".parse::<Origin>().unwrap().as_str(), "https://door.example");
-        for bad in ["*", "door.example", "https://*.example", "https://door.example/path", "file:///x", "null", ""] {
+        for bad in
+            ["*", "door.example", "https://*.example", "https://door.example/path", "file:///x", "null", ""]
+        {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");
         }
     }

@@ -9,7 +9,10 @@ use std::collections::HashSet;
 
 use chrono::Utc;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Set, SqlErr, TryIntoModel as _};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Set, SqlErr,
+    TryIntoModel as _,
+};
 use serde::Serialize;
 use uuid::Uuid;
 use vedette_events::Gender;

@@ -119,7 +119,10 @@ impl Consumer {
                 .query_async(connection)
                 .await?;
             if !reply.claimed.is_empty() {
-                tracing::info!(count = reply.claimed.len(), "events another instance left behind are taken over");
+                tracing::info!(
+                    count = reply.claimed.len(),
+                    "events another instance left behind are taken over"
+                );
             }
             self.store(connection, reply.claimed).await?;
             cursor = reply.next_stream_id;
@@ -131,7 +134,8 @@ impl Consumer {
 
     async fn remove_dead_consumers(&self, connection: &mut MultiplexedConnection) -> Result<()> {
         let reply: StreamInfoConsumersReply = connection.xinfo_consumers(&self.stream, GROUP).await?;
-        let is_dead = |pending: usize, idle_ms: usize| pending == 0 && idle_ms as u128 > DEAD_AFTER.as_millis();
+        let is_dead =
+            |pending: usize, idle_ms: usize| pending == 0 && idle_ms as u128 > DEAD_AFTER.as_millis();
         for consumer in reply.consumers.iter().filter(|consumer| is_dead(consumer.pending, consumer.idle)) {
             let _: usize = connection.xgroup_delconsumer(&self.stream, GROUP, &consumer.name).await?;
         }
@@ -152,7 +156,11 @@ impl Consumer {
         let mut done = redis::pipe();
         done.atomic();
         for rejected in &rejected {
-            tracing::warn!(entry = rejected.id, reason = rejected.reason, "an entry of the stream holds no event");
+            tracing::warn!(
+                entry = rejected.id,
+                reason = rejected.reason,
+                "an entry of the stream holds no event"
+            );
             done.cmd("XADD")
                 .arg(format!("{}:rejected", self.stream))
                 .arg("MAXLEN")

@@ -38,7 +38,9 @@ pub(super) async fn live(
     let token = in_header.or(as_protocol).unwrap_or_default().to_owned();
     let user = filters::authenticate(&state, Some(&token)).await?;
     if user.must_change_password {
-        return Err(ApiError::authorization("the password must be changed first: POST /api/auth/change-password"));
+        return Err(ApiError::authorization(
+            "the password must be changed first: POST /api/auth/change-password",
+        ));
     }
     if state.live.clients() >= MAX_CLIENTS {
         let busy = ErrorKind::RateLimit { retry_after_s: 30 };
@@ -101,7 +103,10 @@ mod tests {
     fn only_pages_of_ours_are_our_own() {
         assert!(is_own("http://door:8000", Some("door:8000"), false));
         assert!(is_own("https://Door.example", Some("door.example"), true));
-        assert!(is_own("https://door.example", Some("door.example"), false), "a proxy we do not know speaks HTTPS");
+        assert!(
+            is_own("https://door.example", Some("door.example"), false),
+            "a proxy we do not know speaks HTTPS"
+        );
         assert!(!is_own("http://door.example", Some("door.example"), true));
         assert!(!is_own("http://door:8001", Some("door:8000"), false));
         assert!(!is_own("http://evil.example", Some("door:8000"), false));

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::{Notify, broadcast};
 
 use crate::redis_link::{RedisLink, Topic};
 
 /// News a client may be behind before it is dropped.
 const MAX_BEHIND: usize = 256;
+
+/// A message as clients get it.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    data: &'a T,
+}
 
 /// Where news meet those who watch.
 #[derive(Debug)]
@@ -30,7 +37,7 @@ impl Hub {
         if !self.is_anyone_there() {
             return;
         }
-        let line = json!({ "type": kind, "data": data }).to_string();
+        let Ok(line) = serde_json::to_string(&Line { kind, data }) else { return };
         if let Some(redis) = &self.redis {
             redis.tell(Topic::Live, line.clone());
         }

@@ -10,12 +10,28 @@ use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep};
 
-/// Longest pause between two pieces.
-const MAX_PAUSE: Duration = Duration::from_secs(20);
-/// Time a body gets whatever its size.
-const GRACE: Duration = Duration::from_secs(30);
-/// Slowest average pace, in bytes a second, beyond that.
-const MIN_PACE: f64 = 4096.0;
+/// How slow a body may be.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Longest pause between two pieces.
+    max_pause: Duration,
+    /// Time a body gets whatever its size.
+    grace: Duration,
+    /// Slowest average pace beyond that.
+    min_bytes_per_s: f64,
+}
+
+impl Pace {
+    /// 32 kbit/s, less than any line a camera or a browser is behind.
+    const USUAL: Self =
+        Self { max_pause: Duration::from_secs(20), grace: Duration::from_secs(30), min_bytes_per_s: 4096.0 };
+
+    /// When patience ends with a body that began at `started` and came forth last at `last`.
+    fn deadline(self, started: Instant, last: Instant, received_bytes: usize) -> Instant {
+        let earned = Duration::from_secs_f64(received_bytes as f64 / self.min_bytes_per_s);
+        (last + self.max_pause).min(started + self.grace + earned)
+    }
+}
 
 /// Why a body is not read on.
 #[derive(Debug, Error)]
@@ -50,6 +66,7 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct PacedBody<B> {
     inner: B,
+    pace: Pace,
     progress: Progress,
     /// When it was asked for first.
     started: Option<Instant>,
@@ -60,12 +77,7 @@ pub(super) struct PacedBody<B> {
 
 impl<B> PacedBody<B> {
     pub(super) fn new(inner: B, progress: Progress) -> Self {
-        Self { inner, progress, started: None, received_bytes: 0, deadline: None }
-    }
-
-    fn deadline(&self, started: Instant) -> Instant {
-        let earned = Duration::from_secs_f64(self.received_bytes as f64 / MIN_PACE);
-        (self.progress.last().max(started) + MAX_PAUSE).min(started + GRACE + earned)
+        Self { inner, pace: Pace::USUAL, progress, started: None, received_bytes: 0, deadline: None }
     }
 }
 
@@ -92,9 +104,9 @@ where
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
             Poll::Pending => {
-                let ends = this.deadline(started);
-                let deadline =
-                    this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends)));
+                let last = this.progress.last().max(started);
+                let ends = this.pace.deadline(started, last, this.received_bytes);
+                let deadline = this.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends)));
                 deadline.as_mut().poll(cx).map(|()| Some(Err(BodyError::TooSlow)))
             }
         }
@@ -131,38 +143,50 @@ mod tests {
         }
     }
 
-    /// How long a body is read that sends `piece` every `pause`, `count` times, and whether it was read to its end.
-    async fn read(piece: usize, pause: Duration, count: usize) -> (Duration, bool) {
+    /// Whether a body that sends `pieces`, each after `pause`, is read to its end.
+    async fn is_read(pace: Pace, pieces: &[usize], pause: Duration) -> bool {
         let (sender, receiver) = mpsc::channel(1);
+        let pieces: Vec<Bytes> = pieces.iter().map(|length| vec![0; *length].into()).collect();
         tokio::spawn(async move {
-            for _ in 0..count {
+            for piece in pieces {
                 tokio::time::sleep(pause).await;
-                if sender.send(vec![0; piece].into()).await.is_err() {
+                if sender.send(piece).await.is_err() {
                     return;
                 }
             }
         });
-        let mut body = PacedBody::new(Sent(receiver), Progress::new());
-        let start = Instant::now();
+        let mut body = PacedBody { pace, ..PacedBody::new(Sent(receiver), Progress::new()) };
         loop {
             match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
                     assert!(matches!(error, BodyError::TooSlow));
-                    return (start.elapsed(), false);
+                    return false;
                 }
-                None => return (start.elapsed(), true),
+                None => return true,
             }
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn trickles_end_and_slow_lines_do_not() {
-        let (trickled_for, is_whole) = read(1, Duration::from_secs(1), 100_000).await;
-        assert!(!is_whole && trickled_for < GRACE + Duration::from_secs(2), "{trickled_for:?}");
-        let (silent_for, is_whole) = read(1_000_000, Duration::from_secs(60), 2).await;
-        assert!(!is_whole && silent_for < MAX_PAUSE + Duration::from_secs(1), "{silent_for:?}");
-        let (_, is_whole) = read(8192, Duration::from_secs(1), 1000).await;
-        assert!(is_whole, "64 kbit/s for a quarter of an hour is slow but honest");
+    #[tokio::test]
+    async fn trickles_and_silence_end() {
+        let ms = Duration::from_millis;
+        let trickle = Pace { max_pause: ms(60_000), grace: ms(20), min_bytes_per_s: 1e6 };
+        assert!(!is_read(trickle, &[1; 10_000], ms(1)).await);
+        let silence = Pace { max_pause: ms(20), grace: ms(60_000), min_bytes_per_s: 1e6 };
+        assert!(!is_read(silence, &[1_000_000], ms(60_000)).await);
+        let honest = Pace { max_pause: ms(60_000), grace: ms(60_000), min_bytes_per_s: 1e6 };
+        assert!(is_read(honest, &[60, 60, 60], ms(0)).await);
+    }
+
+    #[test]
+    fn what_arrives_earns_time() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let deadline = |last_s: u32, bytes: usize| {
+            Pace::USUAL.deadline(start, start + second * last_s, bytes).duration_since(start).as_secs()
+        };
+        assert_eq!(deadline(0, 0), 20, "nothing comes");
+        assert_eq!(deadline(29, 29), 30, "a byte a second is not enough");
+        assert_eq!(deadline(900, 900 * 8192), 920, "64 kbit/s for a quarter of an hour is slow but honest");
     }
 }

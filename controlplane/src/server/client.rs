@@ -93,7 +93,8 @@ mod tests {
     }
 
     fn address(peer: &str, forwarded_for: &[&str]) -> String {
-        let lines: Vec<(&str, &str)> = forwarded_for.iter().map(|value| ("x-forwarded-for", *value)).collect();
+        let lines: Vec<(&str, &str)> =
+            forwarded_for.iter().map(|value| ("x-forwarded-for", *value)).collect();
         client(peer, &lines).address.ip().to_string()
     }
 
@@ -117,8 +118,7 @@ mod tests {
 
     #[test]
     fn strangers_are_not_believed() {
-        let lies =
-            [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-request-id", "mine")];
+        let lies = [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-request-id", "mine")];
         let stranger = client("203.0.113.9", &lies);
         assert_eq!(stranger.address.to_string(), "203.0.113.9:4711");
         assert_eq!((stranger.is_https, stranger.request_id), (false, None));

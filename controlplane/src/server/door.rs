@@ -55,7 +55,12 @@ impl Door {
     }
 
     /// Answers one request, whatever happens.
-    pub(super) async fn respond(&self, mut request: Request<Incoming>, peer: SocketAddr, is_tls: bool) -> Response {
+    pub(super) async fn respond(
+        &self,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+        is_tls: bool,
+    ) -> Response {
         let started = Instant::now();
         let proxies = &self.state.config.file.server.trusted_proxies;
         let client = Client::of(peer, is_tls, request.headers(), proxies);
@@ -113,7 +118,9 @@ impl Door {
                 Ok(Ok(response)) => return response,
                 Ok(Err(never)) => match never {},
                 Err(_) if progress.last() + ANSWER_TIMEOUT > tokio::time::Instant::now() => {}
-                Err(_) => return ApiError::internal("the handler of a request took too long").into_response(),
+                Err(_) => {
+                    return ApiError::internal("the handler of a request took too long").into_response();
+                }
             }
         }
     }

@@ -115,7 +115,9 @@ fn read(files: &TlsConfig) -> Result<Arc<CertifiedKey>> {
     let TlsConfig { certificate, key } = files;
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("server.tls.certificate: cannot read `{}` as PEM", certificate.display()))?;
+        .with_context(|| {
+        format!("server.tls.certificate: cannot read `{}` as PEM", certificate.display())
+    })?;
     ensure!(!chain.is_empty(), "server.tls.certificate: `{}` holds no certificate", certificate.display());
     let secret = PrivateKeyDer::from_pem_file(key)
         .with_context(|| format!("server.tls.key: cannot read a private key from `{}`", key.display()))?;

@@ -158,7 +158,7 @@ pub(crate) fn config_with(folder: &Path, yaml: &str, more: &[(&str, &str)]) -> C
     let environment: Environment = variables
         .iter()
         .chain(more)
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .chain(database_in(folder))
         .collect();
     Config::load(Some(&config_dir), &environment).unwrap()

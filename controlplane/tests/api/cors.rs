@@ -39,9 +39,14 @@ fn listed_origins_may_ask() {
 #[test]
 fn others_may_not() {
     let app = TestApp::with(SETTINGS);
-    for origin in ["https://evil.example", "https://door.example.evil.example", "http://door.example", "null"] {
+    for origin in ["https://evil.example", "https://door.example.evil.example", "http://door.example", "null"]
+    {
         assert_eq!(preflight(&app, origin).header("access-control-allow-origin"), "", "{origin}");
-        assert_eq!(page(&app, origin).get("/api/health").header("access-control-allow-origin"), "", "{origin}");
+        assert_eq!(
+            page(&app, origin).get("/api/health").header("access-control-allow-origin"),
+            "",
+            "{origin}"
+        );
     }
     let closed = TestApp::with("");
     assert_eq!(preflight(&closed, ALLOWED).header("access-control-allow-origin"), "");

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::app::{Client, TestApp};
 
-fn beat(worker: &Client, id: &str, cameras: &[Value]) -> Value {
+pub(crate) fn beat(worker: &Client, id: &str, cameras: &[Value]) -> Value {
     let body = json!({ "host": "edge", "version": "0.1.0", "pid": 7, "cameras": cameras });
     worker.post(&format!("/api/workers/{id}/heartbeat"), &body).expect(200)["cameras"].clone()
 }
 
-fn report(run: &Value, state: &str) -> Value {
+pub(crate) fn report(run: &Value, state: &str) -> Value {
     let stats =
         json!({ "fps": 24.5, "latency_ms": 12.0, "dropped": 3, "faces": 2, "width": 1280, "height": 720 });
     json!({ "camera_id": "cam", "run": run, "state": state, "stats": stats })
