@@ -120,6 +120,7 @@ pub fn address_key(address: IpAddr) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use crate::config::Whole;
 
     #[test]
     fn every_request_has_its_class() {
@@ -150,7 +151,11 @@ mod tests {
 
     #[tokio::test]
     async fn one_too_many_is_refused_and_told_when_to_come_back() {
-        let settings = serde_yaml::from_str("{login: 2, default: 0}").unwrap();
+        let settings = RateLimitConfig {
+            login: Whole::new::<2>(),
+            default: Whole::new::<0>(),
+            ..RateLimitConfig::default()
+        };
         let limits = RateLimits::new(settings, None);
         let (one, other) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         limits.count(Class::Login, one).await.unwrap();

@@ -3,7 +3,7 @@
 //! Every message is one JSON object, `{"type":"event","data":…}` (a detection, as `GET /api/detections` answers it)
 //! or `{"type":"camera","data":…}` (a camera, as `GET /api/cameras` does); other types may come. Clients have nothing
 //! to say after the handshake. Those that are behind are dropped, not waited for: they reconnect and read the
-//! lists. [`hub`] passes news on, [`cameras`] finds those about cameras, [`socket`] is one client.
+//! lists. `hub` passes news on, `cameras` finds those about cameras, `socket` is one client.
 
 mod cameras;
 mod handler;

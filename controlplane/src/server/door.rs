@@ -16,7 +16,7 @@ use warp::reply::Response;
 
 use super::body::{PacedBody, Progress};
 use super::client::{Client, IsHttps, PeerAddress, X_REQUEST_ID};
-use crate::config::Origin;
+use crate::config::{Network, Origin};
 use crate::error::{self, ApiError};
 use crate::filters::Route;
 use crate::limits::Class;
@@ -54,6 +54,11 @@ impl Door {
         &self.state.config.file.security.cors_origins
     }
 
+    /// Whom we believe about others.
+    pub(super) fn proxies(&self) -> &[Network] {
+        &self.state.config.file.server.trusted_proxies
+    }
+
     /// Answers one request, whatever happens.
     pub(super) async fn respond(
         &self,
@@ -62,8 +67,7 @@ impl Door {
         is_tls: bool,
     ) -> Response {
         let started = Instant::now();
-        let proxies = &self.state.config.file.server.trusted_proxies;
-        let client = Client::of(peer, is_tls, request.headers(), proxies);
+        let client = Client::of(peer, is_tls, request.headers(), self.proxies());
         let request_id = client.request_id.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         if method == Method::HEAD {

@@ -1,11 +1,12 @@
 //! The front door: TCP connections in, HTTP requests to the routes.
 //!
-//! [`mod@client`] says who is asking, [`body`] keeps slow senders from holding on to us, [`door`] does what all
-//! requests have in common, [`tls`] speaks HTTPS. What every answer gets on its way out (permission for other
-//! origins, compression) is put around them here.
+//! `crowd` keeps one address from taking every connection, `tls` speaks HTTPS, `client` says who is asking, `body`
+//! keeps slow senders from holding on to us, `door` does what all requests have in common. What every answer gets
+//! on its way out (permission for other origins, compression) is put around them here.
 
 mod body;
 mod client;
+mod crowd;
 mod door;
 mod tls;
 
@@ -36,10 +37,13 @@ pub use client::{IsHttps, PeerAddress};
 pub use door::Door;
 pub use tls::Tls;
 
+use self::crowd::Crowd;
 use crate::config::Origin;
 
 /// Connections at the same time; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
+/// Those of them that one address may hold; further ones are closed.
+const MAX_CONNECTIONS_EACH: usize = 256;
 /// Time a client gets to send the head of a request, and to ask again on a connection kept open.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time a client gets to agree on encryption.
@@ -71,6 +75,7 @@ pub async fn serve(listener: Listener, door: Arc<Door>, shutdown: impl Future<Ou
     let Listener { tcp, tls } = listener;
     let connections = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let crowd = Crowd::new(MAX_CONNECTIONS_EACH);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accept = async {
@@ -83,10 +88,14 @@ pub async fn serve(listener: Listener, door: Arc<Door>, shutdown: impl Future<Ou
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(place) = crowd.enter(peer.ip(), door.proxies()) else {
+                    tracing::debug!("an address holds too many connections");
+                    continue;
+                };
                 let connection = welcome(stream, peer, tls.clone(), Arc::clone(&door), connections.watcher());
                 tokio::spawn(async move {
                     connection.await;
-                    drop(permit);
+                    drop((permit, place));
                 });
             }
             Err(error) => {
