@@ -14,6 +14,9 @@ mod m20260101_000006_create_detections;
 mod m20260101_000007_create_sessions;
 mod m20260101_000008_create_workers;
 mod m20261125_000031_create_camera_leases;
+mod m20261125_000021_add_sessions_is_open;
+mod m20261125_000022_create_detection_rollups;
+mod m20261125_000023_index_detections;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -32,6 +35,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000007_create_sessions::Migration),
             Box::new(m20260101_000008_create_workers::Migration),
             Box::new(m20261125_000031_create_camera_leases::Migration),
+            Box::new(m20261125_000021_add_sessions_is_open::Migration),
+            Box::new(m20261125_000022_create_detection_rollups::Migration),
+            Box::new(m20261125_000023_index_detections::Migration),
         ]
     }
 }
