@@ -278,7 +278,7 @@ impl PageRequest {
 
     /// The answer with this page's `items` out of `total`.
     pub fn with<T>(self, items: Vec<T>, total: u64) -> Page<T> {
-        Page { items, total, page: self.page, page_size: self.page_size }
+        Page { items, total, total_is_minimum: false, page: self.page, page_size: self.page_size }
     }
 }
 
@@ -287,8 +287,18 @@ impl PageRequest {
 pub struct Page<T> {
     items: Vec<T>,
     total: u64,
+    /// Counting ended at `total`; there are more. Left out when it is not so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    total_is_minimum: bool,
     page: u64,
     page_size: u64,
+}
+
+impl<T> Page<T> {
+    /// The same, of a list with more than `total` entries.
+    pub fn with_minimum(self) -> Self {
+        Self { total_is_minimum: true, ..self }
+    }
 }
 
 /// `page` (from 1) and `page_size` of the query.

@@ -4,6 +4,7 @@
 //! `handler` (HTTP), its `service` (what is to be done, in plain types) and the tables in [`entity`]; errors come
 //! back as [`error::ApiError`] and are rendered in one place. The binary `vedette` is [`cli`] and nothing else.
 
+pub mod analytics;
 pub mod assets;
 pub mod auth;
 pub mod cameras;
@@ -29,6 +30,7 @@ pub mod redis_link;
 pub mod routes;
 pub mod secrets;
 pub mod server;
+pub mod sessions;
 pub mod startup;
 pub mod state;
 pub mod storage;

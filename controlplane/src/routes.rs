@@ -10,7 +10,8 @@ use warp::{Filter as _, Rejection};
 use crate::filters::{Route, any_of};
 use crate::state::State;
 use crate::{
-    assets, auth, cameras, detect, detections, error, gallery, health, ingest, live, metrics, persons,
+    analytics, assets, auth, cameras, detect, detections, error, gallery, health, ingest, live, metrics, persons,
+    sessions,
     workers,
 };
 
@@ -21,6 +22,8 @@ pub fn all(state: &State) -> Route {
         persons::routes(state),
         detect::routes(state),
         detections::routes(state),
+        sessions::routes(state),
+        analytics::routes(state),
         cameras::routes(state),
         ingest::routes(state),
         gallery::routes(state),

@@ -29,7 +29,7 @@ use crate::storage::Storage;
 use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
 use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
-use crate::{cameras, database, ingest, live, persons, routes, secrets, server, users, workers};
+use crate::{cameras, database, ingest, live, persons, routes, secrets, server, sessions, users, workers};
 
 /// The first password of the first user while developing; it must be changed before anything else.
 const FIRST_PASSWORD: &str = "admin123";
@@ -126,6 +126,7 @@ impl App {
     /// When the database does not close.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (stop, stopped) = watch::channel(false);
+        let sweep = tokio::spawn(sessions::sweep(State::clone(&self.state), stopped.clone()));
         let local_worker = self.local_worker()?;
         let background = self.background();
         let supervisor = self.state.config.file.workers.local.then(|| {
@@ -153,6 +154,7 @@ impl App {
             supervisor.await.context("the supervisor of the local worker broke down")?;
         }
         drop(background);
+        sweep.await.context("the sweep of visits broke down")?;
         self.state.db.close_by_ref().await.context("the database did not close")
     }
 

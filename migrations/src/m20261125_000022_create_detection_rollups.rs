@@ -26,31 +26,29 @@ impl MigrationTrait for Migration {
                 hours.col(big_integer(format!("{who}_{kind}")).default(0));
             }
         }
-        manager.create_table(hours).await?;
-        manager
-            .create_table(
-                Table::create()
-                    .table("visitor_days")
-                    .col(string("camera_id"))
-                    .col(big_integer("day"))
-                    .col(uuid("person_id"))
-                    .col(big_integer("appearances"))
-                    .primary_key(Index::create().col("camera_id").col("day").col("person_id"))
-                    .to_owned(),
-            )
-            .await?;
-        manager
-            .create_table(
-                Table::create()
-                    .table("camera_visitors")
-                    .col(big_integer("block"))
-                    .col(string("camera_id"))
-                    .col(uuid("person_id"))
-                    .col(big_integer("days"))
-                    .primary_key(Index::create().col("block").col("camera_id").col("person_id"))
-                    .to_owned(),
-            )
-            .await?;
+        let days = Table::create()
+            .table("visitor_days")
+            .col(string("camera_id"))
+            .col(big_integer("day"))
+            .col(uuid("person_id"))
+            .col(big_integer("appearances"))
+            .primary_key(Index::create().col("camera_id").col("day").col("person_id"))
+            .to_owned();
+        let visitors = Table::create()
+            .table("camera_visitors")
+            .col(big_integer("block"))
+            .col(string("camera_id"))
+            .col(uuid("person_id"))
+            .col(big_integer("days"))
+            .primary_key(Index::create().col("block").col("camera_id").col("person_id"))
+            .to_owned();
+        for mut table in [hours, days, visitors] {
+            if manager.get_database_backend() == DbBackend::Sqlite {
+                // Rows are kept where the primary key is, which is how they are read.
+                table.extra("WITHOUT ROWID");
+            }
+            manager.create_table(table).await?;
+        }
         // What is deleted with a person is found by the person.
         for table in ["visitor_days", "camera_visitors"] {
             let name = format!("idx_{table}_person_id");
@@ -75,7 +73,9 @@ async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     };
     let counts: Vec<String> = [("known", "IS NOT NULL"), ("stranger", "IS NULL")]
         .iter()
-        .flat_map(|(_, is)| KINDS.map(|kind| format!("sum(CASE WHEN kind = '{kind}' AND person_id {is} THEN 1 ELSE 0 END)")))
+        .flat_map(|(_, is)| {
+            KINDS.map(|kind| format!("sum(CASE WHEN kind = '{kind}' AND person_id {is} THEN 1 ELSE 0 END)"))
+        })
         .collect();
     let columns: Vec<String> =
         ["known", "stranger"].iter().flat_map(|who| KINDS.map(|kind| format!("{who}_{kind}"))).collect();

@@ -10,10 +10,10 @@ const ADDED: [(&str, &[&str]); 7] = [
     ("idx_detections_by_time", &["timestamp", "kind", "person_id", "camera_id", "confidence"]),
     ("idx_detections_by_camera", &["camera_id", "timestamp", "kind", "person_id", "confidence"]),
     ("idx_detections_by_person", &["person_id", "timestamp", "kind", "camera_id", "confidence"]),
-    ("idx_detections_confidence", &["confidence"]),
-    ("idx_detections_quality", &["quality"]),
-    ("idx_detections_similarity", &["similarity"]),
-    ("idx_detections_person_name", &["person_name"]),
+    ("idx_detections_by_confidence", &["confidence", "id"]),
+    ("idx_detections_by_quality", &["quality", "id"]),
+    ("idx_detections_by_similarity", &["similarity", "id"]),
+    ("idx_detections_by_person_name", &["person_name", "id"]),
 ];
 
 /// Each is the beginning of one that is added.

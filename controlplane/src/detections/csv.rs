@@ -18,7 +18,7 @@ use warp::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
 use super::model::{DetectionFilter, DetectionView};
-use super::service;
+use super::query::{Lead, Reading};
 use crate::entity::detections::{Column, Entity, Model};
 use crate::error::ApiError;
 use crate::state::State;
@@ -33,7 +33,8 @@ pub(super) fn export(state: State, filter: DetectionFilter) -> Result<Response, 
     let (Column::Timestamp, order) = filter.order()? else {
         return Err(ApiError::validation("sort", "a CSV is sorted by timestamp or -timestamp"));
     };
-    let query = service::select(&filter)?;
+    filter.check()?;
+    let query = Reading::new(&state.db, Lead::Time).select(&filter);
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(error) = send_all(&state.db, query, order, &sender).await {
@@ -78,14 +79,21 @@ async fn send_all(
     }
 }
 
-/// The rows that come after `last`.
+/// The rows that come after `last`; the time is asked for apart, so that the index is entered there.
 fn after(last: &Model, order: &Order) -> Condition {
-    let (later, same_but_later) = match order {
-        Order::Desc => (Column::Timestamp.lt(last.timestamp), Column::Id.lt(last.id)),
-        _ => (Column::Timestamp.gt(last.timestamp), Column::Id.gt(last.id)),
+    let (not_earlier, later, same_but_later) = match order {
+        Order::Desc => (
+            Column::Timestamp.lte(last.timestamp),
+            Column::Timestamp.lt(last.timestamp),
+            Column::Id.lt(last.id),
+        ),
+        _ => (
+            Column::Timestamp.gte(last.timestamp),
+            Column::Timestamp.gt(last.timestamp),
+            Column::Id.gt(last.id),
+        ),
     };
-    let same = Condition::all().add(Column::Timestamp.eq(last.timestamp)).add(same_but_later);
-    Condition::any().add(later).add(same)
+    Condition::all().add(not_earlier).add(Condition::any().add(later).add(same_but_later))
 }
 
 fn write_row(text: &mut String, row: &DetectionView) {

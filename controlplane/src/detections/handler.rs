@@ -5,7 +5,7 @@ use warp::Reply;
 use warp::reply::{Response, json};
 
 use super::model::{DetectionFilter, ListFormat};
-use super::{csv, service};
+use super::{csv, listing, service};
 use crate::auth::CurrentUser;
 use crate::error::ApiError;
 use crate::filters::PageRequest;
@@ -19,7 +19,7 @@ pub(super) async fn list(
     page: PageRequest,
 ) -> Result<Response, ApiError> {
     match filter.format {
-        ListFormat::Json => Ok(json(&service::list(&state.db, &filter, page).await?).into_response()),
+        ListFormat::Json => Ok(json(&listing::list(&state.db, &filter, page).await?).into_response()),
         ListFormat::Csv => csv::export(state, filter),
     }
 }

@@ -2,8 +2,13 @@
 
 mod csv;
 mod handler;
+mod listing;
 mod model;
+mod query;
+mod removal;
+pub(crate) mod rollup;
 mod service;
+pub(crate) mod totals;
 
 pub(crate) use model::DetectionView;
 
@@ -14,6 +19,9 @@ use warp::filters::BoxedFilter;
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+pub(crate) use model::DetectionView;
+pub(crate) use removal::remove;
 
 /// `/detections…`.
 pub fn routes(state: &State) -> Route {

@@ -1,7 +1,9 @@
 //! The tables as SeaORM sees them, one file a table. Services are the only ones to use them.
 
 pub mod camera_leases;
+pub mod camera_visitors;
 pub mod cameras;
+pub mod detection_hours;
 pub mod detections;
 pub mod errands;
 pub mod face_templates;
@@ -9,4 +11,5 @@ pub mod persons;
 pub mod revoked_tokens;
 pub mod sessions;
 pub mod users;
+pub mod visitor_days;
 pub mod workers;

@@ -19,6 +19,8 @@ pub struct Model {
     pub exit_time: DateTimeUtc,
     /// Events that belong to it.
     pub detection_count: i32,
+    /// Whether the person may still be there.
+    pub is_open: bool,
 }
 
 /// No relation is walked from here.

@@ -7,6 +7,7 @@
 use std::io::Cursor;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::Datelike as _;
 use image::{ImageFormat, ImageReader};
 use thiserror::Error;
 use uuid::Uuid;
@@ -131,6 +132,7 @@ fn check(mut event: FaceEvent) -> Result<CheckedEvent, String> {
             return Err(format!("{name} is too large"));
         }
     }
+    check_times(&event)?;
     check_box(&event)?;
     let snapshot = event.snapshot.take().map(|text| decode_snapshot(&text)).transpose()?;
     let embedding = event.embedding.take().map(|text| decode_embedding(&text)).transpose()?;
@@ -145,6 +147,21 @@ fn check_range(name: &str, value: f32, least: f32, most: f32) -> Result<(), Stri
         return Ok(());
     }
     Err(format!("{name} must lie between {least} and {most}"))
+}
+
+/// Times both databases can hold and add to.
+fn check_times(event: &FaceEvent) -> Result<(), String> {
+    let times = [
+        ("timestamp", Some(event.timestamp)),
+        ("first_seen", event.first_seen),
+        ("last_seen", event.last_seen),
+    ];
+    for (name, time) in times {
+        if time.is_some_and(|time| !(1970..=9990).contains(&time.year())) {
+            return Err(format!("{name} must lie between the years 1970 and 9990"));
+        }
+    }
+    Ok(())
 }
 
 fn check_box(event: &FaceEvent) -> Result<(), String> {
@@ -247,6 +264,8 @@ mod tests {
         assert!(reason(with("/person/similarity", json!(-3))).contains("person.similarity"));
         assert!(reason(with("/track_id", json!(u64::MAX))).contains("track_id"));
         assert!(reason(with("/camera_id", json!("../x"))).contains("camera_id"));
+        assert!(reason(with("/timestamp", json!("1969-12-31T23:59:59Z"))).contains("timestamp"));
+        assert!(reason(with("/last_seen", json!("+12026-01-01T00:00:00Z"))).contains("last_seen"));
         assert!(reason(with("/bounding_box/width", json!(0))).contains("bounding_box"));
         assert!(reason(with("/bounding_box/x", json!(u32::MAX))).contains("bounding_box"));
     }

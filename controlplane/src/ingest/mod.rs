@@ -34,7 +34,7 @@ const MAX_NEWS: usize = 100;
 
 /// Stores events, however they came, counts them and tells everybody who watches.
 async fn take(state: &State, events: Vec<batch::CheckedEvent>) -> Result<service::Receipt, ApiError> {
-    let service::Stored { receipt, rows } = service::store(&state.db, &state.storage, events).await?;
+    let service::Stored { receipt, rows } = service::store(state, events).await?;
     state.metrics.count_events(receipt.accepted, receipt.duplicates);
     let old = rows.len().saturating_sub(MAX_NEWS);
     for row in rows.into_iter().skip(old) {

@@ -1,4 +1,4 @@
-//! Stores a batch of events: pictures as files, rows in one transaction, each event once.
+//! Stores a batch of events: pictures as files; rows, visits and counts in one transaction; each event once.
 //!
 //! Idempotency rests on the unique index over `event_id` and nothing else: two instances may be sent the same
 //! batch at the same moment. Pictures are written before the rows, so that no row promises a picture that is
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use chrono::Utc;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Set, SqlErr,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Set,
     TryIntoModel as _,
 };
 use serde::Serialize;
@@ -19,9 +19,12 @@ use vedette_events::Gender;
 
 use super::batch::CheckedEvent;
 use crate::database::begin_write;
-use crate::entity::{detections, persons};
+use crate::detections::rollup::Changes;
+use crate::entity::detections;
 use crate::error::ApiError;
-use crate::persons::template;
+use crate::persons::{self, template};
+use crate::sessions::{Sightings, Visit, session_gap};
+use crate::state::State;
 use crate::storage::{ObjectKey, Storage, StorageError};
 
 /// Rows of one statement: as many as keep its variables below the limit of both databases.
@@ -47,56 +50,42 @@ pub(crate) struct Stored {
     pub(crate) rows: Vec<detections::Model>,
 }
 
-/// Stores `events`; all of them or, on an error, none.
-pub(crate) async fn store(
-    db: &DatabaseConnection,
-    storage: &Storage,
-    events: Vec<CheckedEvent>,
-) -> Result<Stored, ApiError> {
-    let total = events.len() as u64;
-    let events = without_known(db, events).await?;
-    let (events, with_snapshot) = write_snapshots(storage, events).await?;
-
-    let mut persons = existing_persons(db, &events).await?;
-    let mut new_rows = rows(&events, &with_snapshot, &persons);
-    let mut inserted = insert(db, new_rows.clone()).await;
-    if inserted.as_ref().is_err_and(is_foreign_key_violation) {
-        // Someone was erased between the query and the insert.
-        persons = existing_persons(db, &events).await?;
-        new_rows = rows(&events, &with_snapshot, &persons);
-        inserted = insert(db, new_rows.clone()).await;
-    }
-    let accepted = inserted?;
-    let receipt = Receipt { accepted, duplicates: total - accepted };
-    let is_ours = accepted == new_rows.len() as u64;
-    let mut rows: Vec<detections::Model> =
-        new_rows.into_iter().filter_map(|row| row.try_into_model().ok()).collect();
-    if !is_ours {
-        // Another instance was sent some of them at the same moment; those rows are its own.
-        let ours = existing_detections(db, &rows).await?;
-        rows.retain(|row| ours.contains(&row.id));
-    }
-    Ok(Stored { receipt, rows })
+/// An event whose row was not there yet.
+struct Inserted {
+    checked: CheckedEvent,
+    row: detections::ActiveModel,
 }
 
-/// Which of `rows` are in the database under their own ids.
-async fn existing_detections(
-    db: &DatabaseConnection,
-    rows: &[detections::Model],
-) -> Result<HashSet<Uuid>, DbErr> {
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let mut existing = HashSet::with_capacity(ids.len());
-    for ids in ids.chunks(IDS_PER_QUERY) {
-        let found: Vec<Uuid> = detections::Entity::find()
-            .select_only()
-            .column(detections::Column::Id)
-            .filter(detections::Column::Id.is_in(ids.iter().copied()))
-            .into_tuple()
-            .all(db)
-            .await?;
-        existing.extend(found);
+/// Stores `events`, and what follows from them: visits and counts. All of it or, on an error, nothing.
+pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<Stored, ApiError> {
+    let total = events.len() as u64;
+    let events = without_known(&state.db, events).await?;
+    let (mut events, with_snapshot) = write_snapshots(&state.storage, events).await?;
+    // Always in the same order, so that two batches with the same events never wait for each other in a circle.
+    events.sort_unstable_by_key(|checked| checked.event.event_id);
+
+    let transaction = begin_write(&state.db).await?;
+    let named = events.iter().filter_map(|checked| checked.person_id).collect();
+    let persons = persons::lock(&transaction, named).await?;
+    events
+        .iter_mut()
+        .for_each(|checked| checked.person_id = checked.person_id.filter(|id| persons.contains(id)));
+    let inserted = insert(&transaction, events, &with_snapshot).await?;
+
+    let (mut sightings, mut changes) = (Sightings::default(), Changes::default());
+    for Inserted { checked: CheckedEvent { event, person_id, .. }, .. } in &inserted {
+        changes.add(event.timestamp, &event.camera_id, event.kind, *person_id);
+        if let Some(person_id) = person_id {
+            let sighting = Visit::of_event(event.timestamp, event.first_seen, event.last_seen);
+            sightings.add(*person_id, &event.camera_id, sighting);
+        }
     }
-    Ok(existing)
+    sightings.record(&transaction, session_gap(&state.config.file.detection)).await?;
+    changes.apply(&transaction).await?;
+    transaction.commit().await?;
+    let accepted = inserted.len() as u64;
+    let rows = inserted.into_iter().filter_map(|inserted| inserted.row.try_into_model().ok());
+    Ok(Stored { receipt: Receipt { accepted, duplicates: total - accepted }, rows: rows.collect() })
 }
 
 /// Drops events that are stored already, and all but the first of those that are twice in the batch: what a
@@ -144,59 +133,48 @@ fn snapshot_key(checked: &CheckedEvent) -> ObjectKey {
     ObjectKey::snapshot(checked.event.event_id, checked.event.timestamp)
 }
 
-/// Which of the people named still are in the database.
-async fn existing_persons(db: &DatabaseConnection, events: &[CheckedEvent]) -> Result<HashSet<Uuid>, DbErr> {
-    let named: HashSet<Uuid> = events.iter().filter_map(|checked| checked.person_id).collect();
-    let named: Vec<Uuid> = named.into_iter().collect();
-    let mut existing = HashSet::with_capacity(named.len());
-    for ids in named.chunks(IDS_PER_QUERY) {
-        let found: Vec<Uuid> = persons::Entity::find()
-            .select_only()
-            .column(persons::Column::Id)
-            .filter(persons::Column::Id.is_in(ids.iter().copied()))
-            .into_tuple()
-            .all(db)
-            .await?;
-        existing.extend(found);
-    }
-    Ok(existing)
-}
-
-async fn insert(db: &DatabaseConnection, rows: Vec<detections::ActiveModel>) -> Result<u64, DbErr> {
-    let mut accepted = 0;
-    let transaction = begin_write(db).await?;
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let chunk = rows.by_ref().take(ROWS_PER_STATEMENT);
-        accepted += detections::Entity::insert_many(chunk)
-            .on_conflict(OnConflict::column(detections::Column::EventId).do_nothing().to_owned())
-            .exec_without_returning(&transaction)
-            .await?;
-    }
-    transaction.commit().await?;
-    Ok(accepted)
-}
-
-fn is_foreign_key_violation(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
-}
-
-fn rows(
-    events: &[CheckedEvent],
+/// Inserts the events and answers those that were not there yet: another instance may have been sent the same
+/// batch, and whatever an event counts for must count once.
+async fn insert(
+    db: &impl ConnectionTrait,
+    events: Vec<CheckedEvent>,
     with_snapshot: &HashSet<Uuid>,
-    persons: &HashSet<Uuid>,
-) -> Vec<detections::ActiveModel> {
-    events.iter().map(|checked| row(checked, with_snapshot, persons)).collect()
+) -> Result<Vec<Inserted>, DbErr> {
+    let mut inserted = Vec::with_capacity(events.len());
+    let mut events = events.into_iter().peekable();
+    while events.peek().is_some() {
+        let new = |checked: CheckedEvent| Inserted { row: row(&checked, with_snapshot), checked };
+        let mut chunk: Vec<Inserted> = events.by_ref().take(ROWS_PER_STATEMENT).map(new).collect();
+        let ids: Vec<Uuid> = chunk.iter().filter_map(|new| new.row.id.try_as_ref().copied()).collect();
+        let count = detections::Entity::insert_many(chunk.iter().map(|new| new.row.clone()))
+            .on_conflict(OnConflict::column(detections::Column::EventId).do_nothing().to_owned())
+            .exec_without_returning(db)
+            .await?;
+        if count < chunk.len() as u64 {
+            let ours = event_ids(db, ids).await?;
+            chunk.retain(|new| ours.contains(&new.checked.event.event_id));
+        }
+        inserted.append(&mut chunk);
+    }
+    Ok(inserted)
+}
+
+/// The events whose rows have these ids.
+async fn event_ids(db: &impl ConnectionTrait, row_ids: Vec<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
+    let ids: Vec<Uuid> = detections::Entity::find()
+        .select_only()
+        .column(detections::Column::EventId)
+        .filter(detections::Column::Id.is_in(row_ids))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// The row of an event. A person who is not there (any more) leaves no trace in it, least of all a name.
-fn row(
-    checked: &CheckedEvent,
-    with_snapshot: &HashSet<Uuid>,
-    persons: &HashSet<Uuid>,
-) -> detections::ActiveModel {
+fn row(checked: &CheckedEvent, with_snapshot: &HashSet<Uuid>) -> detections::ActiveModel {
     let event = &checked.event;
-    let person_id = checked.person_id.filter(|id| persons.contains(id));
+    let person_id = checked.person_id;
     let person = event.person.as_ref().filter(|_| person_id.is_some());
     let snapshot_path = with_snapshot.contains(&event.event_id).then(|| snapshot_key(checked).to_string());
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);

@@ -3,12 +3,14 @@
 mod enrol;
 mod faces;
 mod handler;
+mod lookup;
 mod model;
 pub(crate) mod photo;
 pub(crate) mod sample;
 mod service;
 pub(crate) mod template;
 
+pub(crate) use lookup::{lock, names};
 pub use service::remove_orphaned_photos;
 
 use uuid::Uuid;

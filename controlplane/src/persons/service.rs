@@ -200,7 +200,10 @@ pub(super) async fn erase(state: &State, id: Uuid) -> Result<(), ApiError> {
     tokio::task::spawn_blocking(remove_pictures).await.map_err(ApiError::internal)??;
 
     let transaction = database::begin_write(&state.db).await?;
-    detections::Entity::delete_many().filter(detections::Column::PersonId.eq(id)).exec(&transaction).await?;
+    // Nobody records another sighting of them from here on.
+    super::lock(&transaction, [id].into()).await?;
+    crate::detections::remove(&transaction, Condition::all().add(detections::Column::PersonId.eq(id)))
+        .await?;
     // Templates and visits go with the person, by their foreign keys.
     persons::Entity::delete_by_id(id).exec(&transaction).await?;
     transaction.commit().await?;

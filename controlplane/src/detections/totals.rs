@@ -1,0 +1,259 @@
+//! How many detections a filter lets through, and in which stretches of time they lie.
+//!
+//! Whole hours are read off `detection_hours`, and only what a period begins and ends with inside an hour is
+//! counted row by row: exact, at a cost that does not grow with the detections. The counts know no single person
+//! and no confidence. One person's detections are counted in the index, exactly. With `min_confidence` and no
+//! person, counting ends at [`MOST_COUNTED`], and the total is said to be a minimum.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, Query, SimpleExpr};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, DbErr, EntityTrait as _, Order,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+};
+
+use super::model::DetectionFilter;
+use super::query::{Lead, Reading};
+use super::rollup::{KINDS, column, hour_of, hour_start};
+use crate::entity::detection_hours;
+
+/// Where counting ends when rows have to be looked at one by one.
+pub(super) const MOST_COUNTED: u64 = 10_000;
+
+/// Detections within a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    pub(super) count: u64,
+}
+
+/// How many detections there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Total {
+    /// So many, in these stretches, the earliest first.
+    Stretches(Vec<Stretch>),
+    /// Exactly so many.
+    Exact(u64),
+    /// So many, or more.
+    Minimum(u64),
+}
+
+impl Total {
+    /// Counts what `filter` lets through.
+    pub(super) async fn count(db: &DatabaseConnection, filter: &DetectionFilter) -> Result<Self, DbErr> {
+        if filter.person_id.is_some() {
+            return Ok(Self::Exact(count_rows(db, filter, Lead::Time).await?));
+        }
+        if filter.min_confidence.is_none() {
+            return Ok(Self::Stretches(stretches(db, filter).await?));
+        }
+        let lead = lead_of_confidence(db, filter).await?;
+        let count = count_some(db, filter, lead).await?;
+        Ok(if count > MOST_COUNTED { Self::Minimum(MOST_COUNTED) } else { Self::Exact(count) })
+    }
+
+    /// The number.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Stretches(stretches) => stretches.iter().map(|stretch| stretch.count).sum(),
+            Self::Exact(number) | Self::Minimum(number) => *number,
+        }
+    }
+}
+
+/// What to read by when confidence is asked for: so few detections may be as confident that they are best looked
+/// up, or so many that it is better to go through time.
+pub(super) async fn lead_of_confidence(
+    db: &DatabaseConnection,
+    filter: &DetectionFilter,
+) -> Result<Lead, DbErr> {
+    if filter.person_id.is_some() || filter.min_confidence.is_none() {
+        return Ok(Lead::Time);
+    }
+    let confidence_only =
+        DetectionFilter { min_confidence: filter.min_confidence, ..DetectionFilter::default() };
+    let count = count_some(db, &confidence_only, Lead::Confidence).await?;
+    Ok(if count > MOST_COUNTED { Lead::Time } else { Lead::Confidence })
+}
+
+/// Every row, looked at.
+pub(super) async fn count_rows(
+    db: &DatabaseConnection,
+    filter: &DetectionFilter,
+    lead: Lead,
+) -> Result<u64, DbErr> {
+    let counted = Reading::new(db, lead).select(filter).select_only().expr(Expr::col(Asterisk).count());
+    let count: Option<i64> = counted.into_tuple().one(db).await?;
+    Ok(count.unwrap_or(0).unsigned_abs())
+}
+
+/// No more than one above [`MOST_COUNTED`].
+async fn count_some(db: &DatabaseConnection, filter: &DetectionFilter, lead: Lead) -> Result<u64, DbErr> {
+    let some = Reading::new(db, lead).select(filter).select_only().expr(Expr::val(1)).limit(MOST_COUNTED + 1);
+    let counted =
+        Query::select().expr(Expr::col(Asterisk).count()).from_subquery(some.into_query(), "some").to_owned();
+    let row = db.query_one(&counted).await?;
+    let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
+    Ok(count.unsigned_abs())
+}
+
+async fn stretches(db: &DatabaseConnection, filter: &DetectionFilter) -> Result<Vec<Stretch>, DbErr> {
+    let first = filter.from.map(first_whole_hour);
+    let end = filter.to.map(hour_of);
+    if let (Some(from), Some(to), Some(first), Some(end)) = (filter.from, filter.to, first, end)
+        && first > end
+    {
+        let count = count_rows(db, filter, Lead::Time).await?;
+        return Ok(vec![Stretch { start: from, end: to, count }]);
+    }
+    let mut stretches = Vec::new();
+    if let (Some(from), Some(first)) = (filter.from, first) {
+        stretches.extend(part(db, filter, from, hour_start(first)).await?);
+    }
+    stretches.extend(hours(db, filter, first, end).await?);
+    if let (Some(to), Some(end)) = (filter.to, end) {
+        stretches.extend(part(db, filter, hour_start(end), to).await?);
+    }
+    Ok(stretches)
+}
+
+/// The first hour that does not begin before `time`.
+pub(crate) fn first_whole_hour(time: DateTime<Utc>) -> i64 {
+    let hour = hour_of(time);
+    if hour_start(hour) < time { hour + 1 } else { hour }
+}
+
+/// Part of an hour, if it is not empty.
+async fn part(
+    db: &DatabaseConnection,
+    filter: &DetectionFilter,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+) -> Result<Option<Stretch>, DbErr> {
+    if start >= end {
+        return Ok(None);
+    }
+    let filter = DetectionFilter { from: Some(start), to: Some(end), ..filter.clone() };
+    let count = count_rows(db, &filter, Lead::Time).await?;
+    Ok(Some(Stretch { start, end, count }))
+}
+
+async fn hours(
+    db: &DatabaseConnection,
+    filter: &DetectionFilter,
+    first: Option<i64>,
+    end: Option<i64>,
+) -> Result<Vec<Stretch>, DbErr> {
+    use detection_hours::{Column, Entity};
+    let mut query = Entity::find()
+        .select_only()
+        .column(Column::Hour)
+        // PostgreSQL answers sums in a type of their own.
+        .expr(counted(filter).sum().cast_as("bigint"))
+        .group_by(Column::Hour)
+        .order_by(Column::Hour, Order::Asc);
+    if let Some(camera_id) = &filter.camera_id {
+        query = query.filter(Column::CameraId.eq(camera_id));
+    }
+    if let Some(first) = first {
+        query = query.filter(Column::Hour.gte(first));
+    }
+    if let Some(end) = end {
+        query = query.filter(Column::Hour.lt(end));
+    }
+    let hours: Vec<(i64, i64)> = query.into_tuple().all(db).await?;
+    let stretch = |(hour, count): (i64, i64)| Stretch {
+        start: hour_start(hour),
+        end: hour_start(hour.saturating_add(1)),
+        count: count.unsigned_abs(),
+    };
+    Ok(hours.into_iter().map(stretch).filter(|stretch| stretch.count > 0).collect())
+}
+
+/// The columns that count what `filter` lets through.
+fn counted(filter: &DetectionFilter) -> SimpleExpr {
+    let kinds = KINDS.into_iter().filter(|kind| filter.kind.is_none_or(|wanted| wanted == *kind));
+    let is_wanted = |known: &bool| filter.known.is_none_or(|wanted| wanted == *known);
+    kinds
+        .flat_map(|kind| [true, false].into_iter().filter(is_wanted).map(move |known| column(kind, known)))
+        .fold(Expr::val(0_i64), |sum, column| sum.add(Expr::col(column)))
+}
+
+/// Where a page lies: what to read, and how many rows of it to skip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    pub(super) offset: u64,
+}
+
+/// The stretches that hold `limit` rows from `offset` on, in that order of time; `None` if there are no rows.
+pub(super) fn window(stretches: &[Stretch], order: &Order, offset: u64, limit: u64) -> Option<Window> {
+    let in_order: Vec<&Stretch> = match order {
+        Order::Desc => stretches.iter().rev().collect(),
+        _ => stretches.iter().collect(),
+    };
+    let mut skipped = 0;
+    let mut window: Option<Window> = None;
+    let mut missing = limit;
+    for stretch in in_order.into_iter().filter(|stretch| stretch.count > 0) {
+        let found = match &mut window {
+            None if skipped + stretch.count <= offset => {
+                skipped += stretch.count;
+                continue;
+            }
+            None => {
+                let offset = offset - skipped;
+                window = Some(Window { start: stretch.start, end: stretch.end, offset });
+                stretch.count - offset
+            }
+            Some(window) => {
+                window.start = Ord::min(window.start, stretch.start);
+                window.end = Ord::max(window.end, stretch.end);
+                stretch.count
+            }
+        };
+        missing = missing.saturating_sub(found);
+        if missing == 0 {
+            break;
+        }
+    }
+    window
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hours(counts: &[u64]) -> Vec<Stretch> {
+        let stretch = |(hour, count): (usize, &u64)| Stretch {
+            start: hour_start(hour as i64),
+            end: hour_start(hour as i64 + 1),
+            count: *count,
+        };
+        counts.iter().enumerate().map(stretch).collect()
+    }
+
+    fn window_of(order: Order, offset: u64, limit: u64) -> Option<(i64, i64, u64)> {
+        let window = window(&hours(&[10, 0, 5, 20]), &order, offset, limit)?;
+        Some((hour_of(window.start), hour_of(window.end), window.offset))
+    }
+
+    #[test]
+    fn a_page_is_looked_for_where_it_lies() {
+        assert_eq!(window_of(Order::Asc, 0, 10), Some((0, 1, 0)));
+        assert_eq!(window_of(Order::Asc, 0, 11), Some((0, 3, 0)));
+        assert_eq!(window_of(Order::Asc, 12, 3), Some((2, 3, 2)));
+        assert_eq!(window_of(Order::Desc, 0, 20), Some((3, 4, 0)));
+        assert_eq!(window_of(Order::Desc, 19, 3), Some((2, 4, 19)));
+        assert_eq!(window_of(Order::Desc, 25, 50), Some((0, 1, 0)));
+        assert_eq!(window_of(Order::Desc, 35, 50), None);
+    }
+
+    #[test]
+    fn an_hour_is_whole_when_it_does_not_begin_before() {
+        assert_eq!(first_whole_hour(hour_start(5)), 5);
+        assert_eq!(first_whole_hour(hour_start(5) + chrono::TimeDelta::milliseconds(1)), 6);
+    }
+}

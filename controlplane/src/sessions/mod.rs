@@ -1,0 +1,35 @@
+//! Visits: when a person came before a camera and when they were seen there last.
+//!
+//! Ingest records them event by event ([`Sightings`]), a sweep in the background closes those whose person was not
+//! seen for the gap ([`session_gap`]). The end of a track (`left`) does not close a visit: people turn away and
+//! come back. It tells exactly how long the track lasted, though, however few events there were in between.
+
+mod handler;
+mod model;
+mod record;
+mod service;
+mod sweep;
+mod visits;
+
+use warp::Filter as _;
+
+use crate::auth::Role;
+use crate::filters::{self, Route, respond};
+use crate::state::State;
+
+pub(crate) use record::Sightings;
+pub use sweep::sweep;
+pub(crate) use visits::{Visit, session_gap};
+
+/// `/sessions`.
+pub fn routes(state: &State) -> Route {
+    warp::path!("sessions")
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .and(filters::query())
+        .and(filters::page())
+        .then(handler::list)
+        .map(respond)
+        .boxed()
+}

@@ -1,0 +1,71 @@
+//! A visit as clients see one, and what a list of them can be asked for.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::entity::sessions;
+use crate::error::ApiError;
+
+/// A visit as the API answers it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SessionView {
+    id: Uuid,
+    person_id: Uuid,
+    person_name: Option<String>,
+    camera_id: String,
+    entry_time: DateTime<Utc>,
+    /// `null` while the person may still be there.
+    exit_time: Option<DateTime<Utc>>,
+    last_seen: DateTime<Utc>,
+    /// Seconds from the first sight to the last so far.
+    duration_s: f64,
+    detection_count: i32,
+    open: bool,
+}
+
+impl SessionView {
+    /// A visit of somebody of that name.
+    pub(super) fn new(session: sessions::Model, person_name: Option<String>) -> Self {
+        let duration = session.exit_time - session.entry_time;
+        Self {
+            id: session.id,
+            person_id: session.person_id,
+            person_name,
+            camera_id: session.camera_id,
+            entry_time: session.entry_time,
+            exit_time: (!session.is_open).then_some(session.exit_time),
+            last_seen: session.exit_time,
+            duration_s: duration.num_milliseconds() as f64 / 1000.0,
+            detection_count: session.detection_count,
+            open: session.is_open,
+        }
+    }
+}
+
+/// What `GET /api/sessions` can be asked for besides a page. A visit lies in a period when any part of it does.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct SessionFilter {
+    pub(super) person_id: Option<Uuid>,
+    pub(super) camera_id: Option<String>,
+    /// Not over before.
+    pub(super) from: Option<DateTime<Utc>>,
+    /// Begun before.
+    pub(super) to: Option<DateTime<Utc>>,
+    /// Those that last, or those that are over.
+    pub(super) open: Option<bool>,
+    /// A column, with `-` before it to turn the order round.
+    pub(super) sort: Option<String>,
+}
+
+impl SessionFilter {
+    /// Says what does not hold.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            return Err(ApiError::validation("from", "must not be after `to`"));
+        }
+        Ok(())
+    }
+}
