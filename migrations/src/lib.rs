@@ -41,3 +41,8 @@ impl MigratorTrait for Migrator {
         ]
     }
 }
+
+/// Statements that count all detections into the empty tables of counts: for tools that fill `detections` by hand.
+pub fn counts_of_detections(is_postgres: bool) -> [String; 4] {
+    m20261125_000022_create_detection_rollups::counts(is_postgres)
+}

@@ -55,7 +55,10 @@ impl MigrationTrait for Migration {
             let index = Index::create().name(name).table(table).col("person_id").to_owned();
             manager.create_index(index).await?;
         }
-        fill(manager).await
+        for statement in counts(manager.get_database_backend() == DbBackend::Postgres) {
+            manager.get_connection().execute_unprepared(&statement).await?;
+        }
+        Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -66,10 +69,12 @@ impl MigrationTrait for Migration {
     }
 }
 
-async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let seconds = match manager.get_database_backend() {
-        DbBackend::Postgres => "CAST(floor(extract(epoch FROM timestamp)) AS bigint)",
-        _ => "CAST(strftime('%s', timestamp) AS integer)",
+/// Statements that count all detections there are into the empty tables.
+pub(crate) fn counts(is_postgres: bool) -> [String; 4] {
+    let seconds = if is_postgres {
+        "CAST(floor(extract(epoch FROM timestamp)) AS bigint)"
+    } else {
+        "CAST(strftime('%s', timestamp) AS integer)"
     };
     let counts: Vec<String> = [("known", "IS NOT NULL"), ("stranger", "IS NULL")]
         .iter()
@@ -79,7 +84,7 @@ async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .collect();
     let columns: Vec<String> =
         ["known", "stranger"].iter().flat_map(|who| KINDS.map(|kind| format!("{who}_{kind}"))).collect();
-    let statements = [
+    [
         format!(
             "INSERT INTO detection_hours (hour, camera_id, {}) SELECT {seconds} / 3600, camera_id, {} \
              FROM detections GROUP BY 1, 2",
@@ -99,9 +104,5 @@ async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         "INSERT INTO visitor_days (camera_id, day, person_id, appearances) \
          SELECT '', day, person_id, sum(appearances) FROM visitor_days GROUP BY 2, 3"
             .to_owned(),
-    ];
-    for statement in statements {
-        manager.get_connection().execute_unprepared(&statement).await?;
-    }
-    Ok(())
+    ]
 }

@@ -63,6 +63,11 @@ impl Api {
         Self { base: format!("http://127.0.0.1:{port}"), agent: config.into(), token: None }
     }
 
+    /// The same, showing this token, such as a worker's.
+    pub fn with_token(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
+    }
+
     /// Address of a path of the server, for people to click on.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod checkout;
 pub mod clip;
+pub mod database;
 mod encode;
 pub mod measure;
 pub mod portrait;

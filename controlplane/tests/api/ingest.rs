@@ -9,6 +9,13 @@ use crate::media::{Form, THREE_OF_ONE, jpeg};
 /// An event with a picture; of `person`, as the API answers one, or of a stranger.
 pub(crate) fn event(number: u128, person: Option<&Value>) -> Value {
     let picture = jpeg(&image::RgbImage::from_pixel(32, 32, image::Rgb([200, 150, 120])).into());
+    let mut event = bare_event(number, person);
+    event["snapshot"] = json!(STANDARD.encode(picture));
+    event
+}
+
+/// The same without a picture.
+pub(crate) fn bare_event(number: u128, person: Option<&Value>) -> Value {
     json!({
         "event_id": format!("01920000-0000-7000-8000-{number:012}"),
         "kind": if person.is_some() { "recognized" } else { "unknown" },
@@ -19,7 +26,6 @@ pub(crate) fn event(number: u128, person: Option<&Value>) -> Value {
         "person": person.map(|person| json!({
             "id": person["id"], "name": person["name"], "similarity": 0.71, "margin": 0.2
         })),
-        "snapshot": STANDARD.encode(picture),
     })
 }
 

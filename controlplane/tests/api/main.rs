@@ -1,6 +1,7 @@
 //! The control plane over real HTTP, each test on a server and a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod analytics;
 mod app;
 mod assets;
 mod auth;
@@ -10,6 +11,7 @@ mod compression;
 mod config;
 mod cors;
 mod detect;
+mod detections;
 mod errors;
 mod gallery;
 mod gallery_build;
@@ -26,4 +28,5 @@ mod redis;
 mod redis_server;
 mod redis_stream;
 mod tls;
+mod sessions;
 mod workers;

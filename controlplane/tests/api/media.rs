@@ -4,11 +4,15 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::{DynamicImage, ImageFormat};
+use serde_json::Value;
 
-use crate::app::{Answer, Client};
+use crate::app::{Answer, Client, TestApp};
 
 /// Three photos of one person.
 pub(crate) const THREE_OF_ONE: [&str; 3] = ["obama.jpg", "obama2.jpg", "obama3.jpg"];
+/// Settings of [`with_people`].
+pub(crate) const ONE_PHOTO_IS_ENOUGH: &str =
+    "security: {force_password_change: false}\nface_recognition: {registration: {min_samples: 1}}\n";
 
 /// A photo of `tests/media`.
 pub(crate) fn photo(name: &str) -> Vec<u8> {
@@ -89,4 +93,16 @@ impl Form {
         let content_type = format!("multipart/form-data; boundary={}", Self::BOUNDARY);
         client.send("POST", path, Some(&content_type), self.0)
     }
+}
+
+/// A server on which a photo each is enough, and people of these names, three at most.
+pub(crate) fn with_people(names: &[&str]) -> (TestApp, Vec<Value>) {
+    let app = TestApp::with(ONE_PHOTO_IS_ENOUGH);
+    let admin = app.admin();
+    let enrol = |(name, photo): (&&str, &str)| {
+        let form = Form::default().text("name", name).photos([photo]);
+        form.send(&admin, "/api/persons/register").expect(201)
+    };
+    let people = names.iter().zip(["obama.jpg", "biden.jpg", "astronaut.jpg"]).map(enrol).collect();
+    (app, people)
 }
