@@ -10,9 +10,8 @@ use warp::{Filter as _, Rejection};
 use crate::filters::{Route, any_of};
 use crate::state::State;
 use crate::{
-    analytics, assets, auth, cameras, detect, detections, error, gallery, health, ingest, live, metrics, persons,
-    sessions,
-    workers,
+    analytics, assets, auth, cameras, detect, detections, error, gallery, health, ingest, live, metrics,
+    persons, sessions, workers,
 };
 
 /// Everything the server answers. Errors are still without body: the server fills them in.

@@ -13,10 +13,10 @@ mod m20260101_000005_create_cameras;
 mod m20260101_000006_create_detections;
 mod m20260101_000007_create_sessions;
 mod m20260101_000008_create_workers;
-mod m20261125_000031_create_camera_leases;
 mod m20261125_000021_add_sessions_is_open;
 mod m20261125_000022_create_detection_rollups;
 mod m20261125_000023_index_detections;
+mod m20261125_000031_create_camera_leases;
 
 /// All migrations, oldest first.
 #[derive(Debug)]

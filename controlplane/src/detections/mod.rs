@@ -20,7 +20,6 @@ use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 
-pub(crate) use model::DetectionView;
 pub(crate) use removal::remove;
 
 /// `/detections…`.

@@ -57,10 +57,14 @@ fn check(summary: &Value, events: &[Value], camera: Option<&str>) {
     };
     assert_eq!(summary["unique_visitors"], people(&known));
     for visitor in summary["top_visitors"].as_array().unwrap() {
-        let theirs: Vec<_> = known.iter().filter(|event| event["person"]["id"] == visitor["person_id"]).collect();
+        let theirs: Vec<_> =
+            known.iter().filter(|event| event["person"]["id"] == visitor["person_id"]).collect();
         assert_eq!(visitor["count"], theirs.len());
         assert_eq!(visitor["name"], theirs[0]["person"]["name"]);
-        assert_eq!(Some(time(&visitor["last_seen"])), theirs.iter().map(|event| time(&event["timestamp"])).max());
+        assert_eq!(
+            Some(time(&visitor["last_seen"])),
+            theirs.iter().map(|event| time(&event["timestamp"])).max()
+        );
     }
     let bars = summary["timeline"].as_array().unwrap();
     let starts: Vec<DateTime<Utc>> = bars.iter().map(|bar| time(&bar["start"])).collect();
@@ -69,12 +73,20 @@ fn check(summary: &Value, events: &[Value], camera: Option<&str>) {
         let end = starts.get(index + 1).copied().unwrap_or(to);
         let within = |event: &&&Value| (starts[index]..end).contains(&time(&event["timestamp"]));
         let (count, known) = (counted.iter().filter(within).count(), known.iter().filter(within).count());
-        assert_eq!((&bar["count"], &bar["known"], &bar["unknown"]), (&json!(count), &json!(known), &json!(count - known)));
+        assert_eq!(
+            (&bar["count"], &bar["known"], &bar["unknown"]),
+            (&json!(count), &json!(known), &json!(count - known))
+        );
     }
     for seen in summary["cameras"].as_array().unwrap() {
-        let here: Vec<&Value> = counted.iter().copied().filter(|event| event["camera_id"] == seen["camera_id"]).collect();
-        let known_here: Vec<&Value> = here.iter().copied().filter(|event| !event["person"].is_null()).collect();
-        assert_eq!((&seen["detections"], &seen["unique_visitors"]), (&json!(here.len()), &json!(people(&known_here))));
+        let here: Vec<&Value> =
+            counted.iter().copied().filter(|event| event["camera_id"] == seen["camera_id"]).collect();
+        let known_here: Vec<&Value> =
+            here.iter().copied().filter(|event| !event["person"].is_null()).collect();
+        assert_eq!(
+            (&seen["detections"], &seen["unique_visitors"]),
+            (&json!(here.len()), &json!(people(&known_here)))
+        );
     }
     let recent = summary["recent"].as_array().unwrap();
     assert_eq!(recent.len(), counted.len().min(10));
@@ -102,7 +114,10 @@ fn every_figure_is_exact_in_every_period_and_zone() {
         for zone in ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"] {
             let query = format!("from={from}&to={to}&timezone={zone}");
             let all = summary(&admin, &query);
-            assert_eq!((&all["period"]["bucket"], &all["period"]["timezone"]), (&json!(bucket), &json!(zone)));
+            assert_eq!(
+                (&all["period"]["bucket"], &all["period"]["timezone"]),
+                (&json!(bucket), &json!(zone))
+            );
             check(&all, &events, None);
             let one = summary(&admin, &format!("{query}&camera_id=cam_1"));
             check(&one, &events, Some("cam_1"));

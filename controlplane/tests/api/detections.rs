@@ -84,15 +84,22 @@ fn every_filter_finds_what_it_names_and_nothing_else() {
         ("kind=recognized".into(), is("kind", json!("recognized"))),
         ("min_confidence=0.5".into(), Box::new(|event| event["confidence"].as_f64() >= Some(0.5))),
         ("min_confidence=0.995".into(), Box::new(|_| false)),
-        ("from=2026-01-01T12:10:00Z".into(), Box::new(move |event| at(event).as_str() >= "2026-01-01T12:10:00")),
+        (
+            "from=2026-01-01T12:10:00Z".into(),
+            Box::new(move |event| at(event).as_str() >= "2026-01-01T12:10:00"),
+        ),
         ("to=2026-01-01T12:59:30Z".into(), Box::new(move |event| at(event).as_str() < "2026-01-01T12:59:30")),
         (
             "from=2026-01-01T12:10:00Z&to=2026-01-02T12:05:00Z".into(),
-            Box::new(move |event| ("2026-01-01T12:10:00".."2026-01-02T12:05:00").contains(&at(event).as_str())),
+            Box::new(move |event| {
+                ("2026-01-01T12:10:00".."2026-01-02T12:05:00").contains(&at(event).as_str())
+            }),
         ),
         (
             "from=2026-01-01T12:10:00Z&to=2026-01-01T12:11:00Z".into(),
-            Box::new(move |event| ("2026-01-01T12:10:00".."2026-01-01T12:11:00").contains(&at(event).as_str())),
+            Box::new(move |event| {
+                ("2026-01-01T12:10:00".."2026-01-01T12:11:00").contains(&at(event).as_str())
+            }),
         ),
     ];
     for (first, passes_first) in &filters {
@@ -106,10 +113,15 @@ fn every_filter_finds_what_it_names_and_nothing_else() {
                 continue;
             }
             let query = if first == second { first.clone() } else { format!("{first}&{second}") };
-            let wanted = scene.events.iter().filter(|event| passes_first(event) && passes_second(event)).count();
+            let wanted =
+                scene.events.iter().filter(|event| passes_first(event) && passes_second(event)).count();
             for sort in ["-timestamp", "timestamp", "-confidence", "similarity"] {
                 let list = list(&admin, &format!("{query}&sort={sort}&page_size=500"));
-                assert_eq!((&list["total"], list["items"].as_array().unwrap().len()), (&json!(wanted), wanted), "{query} {sort}");
+                assert_eq!(
+                    (&list["total"], list["items"].as_array().unwrap().len()),
+                    (&json!(wanted), wanted),
+                    "{query} {sort}"
+                );
                 assert!(list.get("total_is_minimum").is_none());
             }
         }
@@ -128,12 +140,16 @@ fn every_order_holds_across_pages() {
             let values = |items: &[Value]| -> Vec<Value> {
                 items.iter().map(|item| item[column].clone()).filter(|value| !value.is_null()).collect()
             };
-            let key = |value: &Value| (value.as_f64().map(|number| (number * 1e6) as i64), value.as_str().map(str::to_owned));
+            let key = |value: &Value| {
+                (value.as_f64().map(|number| (number * 1e6) as i64), value.as_str().map(str::to_owned))
+            };
             let (ascending_values, mut descending_values) = (values(&ascending), values(&descending));
             assert!(ascending_values.is_sorted_by_key(key), "{query} {column}");
             descending_values.reverse();
             assert!(descending_values.is_sorted_by_key(key), "{query} -{column}");
-            let is_null_first = |items: &[Value]| items.windows(2).any(|two| two[0][column].is_null() && !two[1][column].is_null());
+            let is_null_first = |items: &[Value]| {
+                items.windows(2).any(|two| two[0][column].is_null() && !two[1][column].is_null())
+            };
             assert!(!is_null_first(&ascending) && !is_null_first(&descending), "strangers come last");
         }
     }
@@ -154,7 +170,10 @@ fn totals_forget_who_is_erased() {
     let mut late = bare_event(999, Some(&scene.people[0]));
     late["timestamp"] = json!("2026-01-01T12:00:10Z");
     scene.app.worker().post("/api/ingest", &json!([late])).expect(200);
-    assert_eq!((total("known=true"), total("known=false"), total("kind=recognized&known=false")), (80, 81, 1));
+    assert_eq!(
+        (total("known=true"), total("known=false"), total("kind=recognized&known=false")),
+        (80, 81, 1)
+    );
 }
 
 #[test]

@@ -2,24 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Client, TestApp};
+use crate::app::{Client, TestApp, eventually};
 
 fn beat(worker: &Client, id: &str, cameras: &[Value]) -> Value {
     let body = json!({ "host": "edge", "version": "0.1.0", "pid": 7, "cameras": cameras });
     worker.post(&format!("/api/workers/{id}/heartbeat"), &body).expect(200)
-}
-
-/// Asks until the answer is as wanted; what one server was told reaches the other within seconds.
-fn eventually(mut ask: impl FnMut() -> Value, is_wanted: impl Fn(&Value) -> bool) -> Value {
-    let begun = std::time::Instant::now();
-    loop {
-        let answer = ask();
-        if is_wanted(&answer) {
-            return answer;
-        }
-        assert!(begun.elapsed().as_secs() < 30, "still {answer}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]
@@ -40,13 +27,10 @@ fn a_camera_has_one_worker_whichever_server_is_asked() {
     let report = json!({ "camera_id": "cam", "run": run, "state": "running", "stats": stats });
     let seen = |app: &TestApp| {
         let (asked, worker) = (app.admin(), two.worker());
-        eventually(
-            || {
-                beat(&worker, "far", std::slice::from_ref(&report));
-                asked.get("/api/cameras/cam").expect(200)
-            },
-            |camera| camera["status"] == "running",
-        )
+        eventually("the camera runs", || {
+            beat(&worker, "far", std::slice::from_ref(&report));
+            Some(asked.get("/api/cameras/cam").expect(200)).filter(|camera| camera["status"] == "running")
+        })
     };
     assert_eq!(seen(&two)["worker"], "far");
     assert_eq!(seen(&one)["worker"], "far", "known at the server it never talked to");
@@ -59,17 +43,17 @@ fn an_errand_reaches_a_worker_of_the_other_server() {
     let worker = two.worker();
     beat(&worker, "far", &[]);
     let admin = one.admin();
-    eventually(
-        || {
-            beat(&worker, "far", &[]);
-            admin.get("/api/health").expect(200)
-        },
-        |health| health["workers"]["connected"] == 1,
-    );
+    eventually("the other server knows the worker", || {
+        beat(&worker, "far", &[]);
+        let health = admin.get("/api/health").expect(200);
+        (health["workers"]["connected"] == 1).then_some(())
+    });
     let asking = std::thread::spawn(move || {
         admin.post("/api/cameras/probe", &json!({ "url": "rtsp://10.0.0.7/" })).expect(200)
     });
-    let reply = eventually(|| beat(&worker, "far", &[]), |reply| reply["errands"][0]["task"] == "probe");
+    let reply = eventually("the errand", || {
+        Some(beat(&worker, "far", &[])).filter(|reply| reply["errands"][0]["task"] == "probe")
+    });
     let id = reply["errands"][0]["id"].as_str().unwrap();
     worker.post(&format!("/api/workers/far/errands/{id}"), &json!({ "failed": "no route" })).expect(204);
     assert_eq!(asking.join().unwrap()["reason"], "no route");
@@ -85,5 +69,7 @@ fn signing_out_at_one_server_is_signing_out() {
     let at_two = two.anyone().with_header("Authorization", &bearer);
     at_two.get("/api/auth/me").expect(200);
     at_one.post("/api/auth/logout", &json!({})).expect(204);
-    eventually(|| json!(at_two.get("/api/auth/me").status), |status| status == 401);
+    eventually("the other server refuses the token", || {
+        (at_two.get("/api/auth/me").status == 401).then_some(())
+    });
 }

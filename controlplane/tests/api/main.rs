@@ -27,6 +27,6 @@ mod rate_limit;
 mod redis;
 mod redis_server;
 mod redis_stream;
-mod tls;
 mod sessions;
+mod tls;
 mod workers;

@@ -26,7 +26,8 @@ fn sessions(client: &Client, query: &str) -> Vec<Value> {
 
 /// Entry and exit as minutes after noon, and how many detections.
 fn outline(sessions: &[Value]) -> Vec<(i64, i64, i64)> {
-    let minute = |time: &Value| (time.as_str().unwrap().parse::<DateTime<Utc>>().unwrap() - noon(0)).num_minutes();
+    let minute =
+        |time: &Value| (time.as_str().unwrap().parse::<DateTime<Utc>>().unwrap() - noon(0)).num_minutes();
     let outline = |session: &Value| {
         let (entry, exit) = (minute(&session["entry_time"]), minute(&session["exit_time"]));
         (entry, exit, session["detection_count"].as_i64().unwrap())
@@ -45,22 +46,35 @@ fn a_visit_runs_from_the_first_sight_to_the_last() {
     let events = [at(bare_event(1, Some(&people[0])), noon(0)), at(bare_event(2, None), noon(1)), left];
     worker.post("/api/ingest", &json!(events)).expect(200);
     let visits = sessions(&admin, "");
-    assert_eq!(outline(&visits), [(0, 30, 2)], "a stranger has none; the end of the track tells of all of it");
+    assert_eq!(
+        outline(&visits),
+        [(0, 30, 2)],
+        "a stranger has none; the end of the track tells of all of it"
+    );
     let visit = &visits[0];
     assert_eq!((&visit["person_id"], &visit["person_name"]), (&people[0]["id"], &json!("Ada")));
-    assert_eq!((&visit["camera_id"], &visit["duration_s"], &visit["open"]), (&json!("cam_01"), &json!(1800.0), &json!(false)));
+    assert_eq!(
+        (&visit["camera_id"], &visit["duration_s"], &visit["open"]),
+        (&json!("cam_01"), &json!(1800.0), &json!(false))
+    );
 }
 
 #[test]
 fn visits_do_not_depend_on_how_events_arrive() {
     let minutes = [0, 4, 8, 30, 34, 60, 12, 26, 21];
     let wanted = [(0, 12, 4), (21, 34, 4), (60, 60, 1)];
-    let orders: [Vec<usize>; 4] =
-        [(0..9).collect(), (0..9).rev().collect(), vec![4, 0, 8, 2, 6, 1, 7, 3, 5], vec![6, 8, 7, 1, 0, 2, 5, 4, 3]];
+    let orders: [Vec<usize>; 4] = [
+        (0..9).collect(),
+        (0..9).rev().collect(),
+        vec![4, 0, 8, 2, 6, 1, 7, 3, 5],
+        vec![6, 8, 7, 1, 0, 2, 5, 4, 3],
+    ];
     for (order, portion) in orders.iter().zip([9, 1, 2, 4]) {
         let (app, people) = with_people(&["Ada"]);
-        let events: Vec<Value> =
-            order.iter().map(|index| at(bare_event(*index as u128, Some(&people[0])), noon(minutes[*index]))).collect();
+        let events: Vec<Value> = order
+            .iter()
+            .map(|index| at(bare_event(*index as u128, Some(&people[0])), noon(minutes[*index])))
+            .collect();
         for events in events.chunks(portion) {
             app.worker().post("/api/ingest", &json!(events)).expect(200);
             // Sent again, they change nothing.
@@ -137,7 +151,8 @@ fn visits_are_listed_filtered_and_sorted() {
     let (admin, worker) = (app.admin(), app.worker());
     let events: Vec<Value> = (0..40_u128)
         .map(|index| {
-            let mut event = at(bare_event(index, Some(&people[index as usize % 2])), noon(index as i64 * index as i64));
+            let mut event =
+                at(bare_event(index, Some(&people[index as usize % 2])), noon(index as i64 * index as i64));
             event["camera_id"] = json!(format!("cam_{}", index % 5));
             event
         })
@@ -150,13 +165,24 @@ fn visits_are_listed_filtered_and_sorted() {
     let of = |person: usize| count(&format!("person_id={}", people[person]["id"].as_str().unwrap()));
     assert_eq!(of(0) + of(1), all.len());
     assert_eq!((0..5).map(|camera| count(&format!("camera_id=cam_{camera}"))).sum::<usize>(), all.len());
-    assert_eq!(count("to=2026-01-05T14:00:00Z") + count("from=2026-01-05T14:00:00Z"), all.len(), "none is cut");
+    assert_eq!(
+        count("to=2026-01-05T14:00:00Z") + count("from=2026-01-05T14:00:00Z"),
+        all.len(),
+        "none is cut"
+    );
     for column in ["entry_time", "duration_s", "detection_count", "camera_id"] {
         let sorted = sessions(&admin, &format!("sort={column}&page_size=500"));
-        let key = |session: &Value| (session[column].as_f64().map(|number| (number * 1e3) as i64), session[column].as_str().map(str::to_owned));
+        let key = |session: &Value| {
+            (
+                session[column].as_f64().map(|number| (number * 1e3) as i64),
+                session[column].as_str().map(str::to_owned),
+            )
+        };
         assert!(sorted.is_sorted_by_key(key), "{column}");
     }
-    for query in ["sort=shoes", "from=noon", "open=maybe", "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"] {
+    for query in
+        ["sort=shoes", "from=noon", "open=maybe", "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"]
+    {
         admin.get(&format!("/api/sessions?{query}")).expect_error(422, "ValidationException");
     }
     app.anyone().get("/api/sessions").expect_error(401, "AuthenticationException");

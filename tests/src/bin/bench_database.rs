@@ -98,7 +98,8 @@ fn people(api: &Api) -> Result<Vec<Value>> {
 fn queries(people: &[Value]) -> Result<Vec<String>> {
     let frequent = people[0]["id"].as_str().context("a person has no id")?;
     let rare = people[people.len() - 1]["id"].as_str().context("a person has no id")?;
-    let days_ago = |days: i64| (Utc::now() - TimeDelta::days(days)).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let days_ago =
+        |days: i64| (Utc::now() - TimeDelta::days(days)).to_rfc3339_opts(SecondsFormat::Millis, true);
     let (month, week, day) = (days_ago(30), days_ago(7), days_ago(1));
     let lists = [
         String::new(),
@@ -209,7 +210,8 @@ fn statement(line: &str) -> Option<String> {
 /// Events as workers send them, now; one batch after the other, then two at a time.
 fn ingest(server: &Server, people: &[Value], arguments: &Arguments) -> Result<()> {
     for senders in [1, 2] {
-        let batches: Vec<Vec<Value>> = (0..arguments.batches).map(|_| batch(people, arguments.batch)).collect();
+        let batches: Vec<Vec<Value>> =
+            (0..arguments.batches).map(|_| batch(people, arguments.batch)).collect();
         let started = Instant::now();
         std::thread::scope(|scope| {
             let send = |batches: &[Vec<Value>]| -> Result<Vec<Duration>> {
@@ -225,7 +227,8 @@ fn ingest(server: &Server, people: &[Value], arguments: &Arguments) -> Result<()
                     .collect()
             };
             let share = batches.len().div_ceil(senders).max(1);
-            let threads: Vec<_> = batches.chunks(share).map(|batches| scope.spawn(move || send(batches))).collect();
+            let threads: Vec<_> =
+                batches.chunks(share).map(|batches| scope.spawn(move || send(batches))).collect();
             let mut times: Vec<Duration> = Vec::new();
             for thread in threads {
                 times.extend(thread.join().map_err(|_| anyhow::anyhow!("a sender broke down"))??);
@@ -234,7 +237,10 @@ fn ingest(server: &Server, people: &[Value], arguments: &Arguments) -> Result<()
             times.sort_unstable();
             let rate = (arguments.batches * arguments.batch) as f64 / seconds;
             let median = times.get(times.len() / 2).copied().unwrap_or_default();
-            println!("ingest, {senders} at a time: {rate:.0} events/s, {:.0} ms a batch", median.as_secs_f64() * 1000.0);
+            println!(
+                "ingest, {senders} at a time: {rate:.0} events/s, {:.0} ms a batch",
+                median.as_secs_f64() * 1000.0
+            );
             Ok::<_, anyhow::Error>(())
         })?;
     }

@@ -58,7 +58,9 @@ fn seed(arguments: &Arguments) -> Result<()> {
         ("{start_ms}", now_ms.saturating_sub(period_ms)),
     ];
     let rows = store.choose(include_str!("../seed/sqlite.sql"), include_str!("../seed/postgres.sql"));
-    store.run(&values.iter().fold(rows.to_owned(), |sql, (name, value)| sql.replace(name, &value.to_string())))?;
+    store.run(
+        &values.iter().fold(rows.to_owned(), |sql, (name, value)| sql.replace(name, &value.to_string())),
+    )?;
     step("detections are there");
 
     let since_last = store.choose(
