@@ -5,8 +5,10 @@
 
 mod door;
 mod environment;
+mod print;
 mod ranges;
 mod sections;
+mod variables;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,12 +20,14 @@ pub use door::{Network, Origin, RateLimitConfig, StreamName};
 pub use environment::{
     Environment, EnvironmentSettings, JwtSettings, PostgresSettings, RedisSettings, Stage,
 };
+pub use print::describe;
 pub use ranges::{Share, Whole, parsed};
 pub use sections::{
     CameraSource, CamerasConfig, DetectionConfig, EventsConfig, FaceRecognitionConfig, FileConfig, LogLevel,
     LogRotation, LoggingConfig, MetricsConfig, PackName, PerformanceConfig, Registration, RegistrationConfig,
     RetentionConfig, SecurityConfig, ServerConfig, TlsConfig, WorkersConfig,
 };
+pub use variables::{VARIABLES, Variable};
 
 /// The settings Vedette ships with, for when no folder holds any.
 const BUILT_IN: &str = include_str!("../config/config.yaml");
@@ -96,13 +100,9 @@ impl Config {
     pub fn load(folder: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let stage = Stage::of(environment)?;
         let folder = folder.map(Path::to_path_buf).or_else(find_folder);
-        let mut merged = match &folder {
-            Some(folder) => read_layer(&folder.join(BASE_FILE))?,
-            None => parse_layer("the built-in config.yaml", BUILT_IN)?,
-        };
-        let override_file = folder.as_ref().map(|folder| folder.join(stage.file_name()));
-        if let Some(file) = override_file.filter(|file| file.exists()) {
-            merge(&mut merged, read_layer(&file)?);
+        let mut merged = Value::Mapping(serde_yaml::Mapping::new());
+        for (_, layer) in layers(folder.as_deref(), stage)? {
+            merge(&mut merged, layer);
         }
         let file = serde_yaml::from_value(merged).map_err(|error| ConfigError::Content {
             file: "settings taken together".to_owned(),
@@ -125,7 +125,18 @@ impl Config {
                 "events.redis_stream needs a Redis server: set REDIS_HOST, or remove the key",
             ));
         }
+        if self.stage == Stage::Production && self.file.security.registration == Some(Registration::Open) {
+            return Err(ConfigError::Conflict(
+                "security.registration: open is for development only; set it to closed or set CONFIG_ENV=development",
+            ));
+        }
         Ok(())
+    }
+
+    /// Whether anybody may make an account of role viewer.
+    pub fn is_registration_open(&self) -> bool {
+        let chosen = self.file.security.registration;
+        chosen.map_or(self.stage == Stage::Development, |chosen| chosen == Registration::Open)
     }
 }
 
@@ -137,6 +148,20 @@ fn find_folder() -> Option<PathBuf> {
     near.chain(beside_binary)
         .chain([PathBuf::from("/etc/vedette")])
         .find(|folder| folder.join(BASE_FILE).is_file())
+}
+
+/// The files' settings, each with the file's name; later ones win.
+fn layers(folder: Option<&Path>, stage: Stage) -> Result<Vec<(String, Value)>, ConfigError> {
+    let Some(folder) = folder else {
+        let built_in = "the built-in config.yaml";
+        return Ok(vec![(built_in.to_owned(), parse_layer(built_in, BUILT_IN)?)]);
+    };
+    let mut layers = vec![(BASE_FILE.to_owned(), read_layer(&folder.join(BASE_FILE))?)];
+    let override_file = folder.join(stage.file_name());
+    if override_file.exists() {
+        layers.push((stage.file_name().to_owned(), read_layer(&override_file)?));
+    }
+    Ok(layers)
 }
 
 fn read_layer(file: &Path) -> Result<Value, ConfigError> {

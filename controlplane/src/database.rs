@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    ColumnTrait, Condition, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection,
+    DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait as _,
 };
 use secrecy::ExposeSecret as _;
 use tracing::log::LevelFilter;
@@ -125,6 +127,51 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
         ..TransactionOptions::default()
     };
     db.begin_with_options(options).await
+}
+
+/// What only one may do at a time, of all instances on one database, because it rests on what the others have not
+/// done yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusive {
+    /// Taking an administrator's rights away, as long as there is another.
+    Accounts,
+    /// Enrolling a face that nobody else has.
+    Enrolment,
+}
+
+/// Begins a transaction that will write, and holds everyone else off `what` until it ends.
+///
+/// SQLite has one writer at a time anyway. On PostgreSQL it is an advisory lock, which goes with the transaction,
+/// so that an instance that dies leaves none behind; whoever waits too long for it is refused.
+///
+/// # Errors
+/// When the database does not answer, or the others take too long.
+pub async fn begin_exclusive(db: &DatabaseConnection, what: Exclusive) -> Result<DatabaseTransaction, DbErr> {
+    /// Marks our locks among those other programs may hold on the same database.
+    const NAMESPACE: i32 = 0x7665_6465;
+    let transaction = begin_write(db).await?;
+    if db.get_database_backend() == DbBackend::Postgres {
+        transaction.execute_unprepared("SET LOCAL lock_timeout = '10s'").await?;
+        let key = [NAMESPACE.into(), (what as i32).into()];
+        let lock = "SELECT pg_advisory_xact_lock($1, $2)";
+        transaction.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, lock, key)).await?;
+    }
+    Ok(transaction)
+}
+
+/// Rows in which one of `columns` holds `text`, in any case.
+pub fn any_contains<C: ColumnTrait>(columns: impl IntoIterator<Item = C>, text: &str) -> Condition {
+    let escaped: String = text.to_lowercase().chars().fold(String::new(), |mut text, character| {
+        if matches!(character, '%' | '_' | '\\') {
+            text.push('\\');
+        }
+        text.push(character);
+        text
+    });
+    let pattern = LikeExpr::new(format!("%{escaped}%")).escape('\\');
+    columns.into_iter().fold(Condition::any(), |condition, column| {
+        condition.add(Expr::expr(Func::lower(Expr::col(column))).like(pattern.clone()))
+    })
 }
 
 /// Whether the database answers, and its file is still there.

@@ -9,13 +9,14 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 use warp::filters::BoxedFilter;
 use warp::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use warp::reply::Response;
 use warp::{Buf, Filter, Rejection, Reply};
 
+use crate::api_keys::{self, Scope};
 use crate::auth::{self, CurrentUser, Role};
 use crate::error::ApiError;
 use crate::server::PeerAddress;
@@ -51,13 +52,22 @@ pub fn with_state(state: &State) -> impl Filter<Extract = (State,), Error = Infa
     warp::any().map(move || State::clone(&state))
 }
 
-/// A signed-in user, even one who must change the password first.
-pub fn signed_in(state: &State) -> BoxedFilter<(CurrentUser,)> {
-    let authenticate = |header: Option<String>, state: State| async move {
-        let token = bearer(header.as_deref());
-        Ok::<_, Rejection>(authenticate(&state, token).await?)
+/// What a request shows of who sent it.
+struct Credentials {
+    /// `Authorization: Bearer …`.
+    token: Option<String>,
+    /// `X-API-Key`.
+    api_key: Option<String>,
+    address: IpAddr,
+}
+
+fn credentials() -> BoxedFilter<(Credentials,)> {
+    let headers = header(AUTHORIZATION.as_str()).and(header("x-api-key"));
+    let shown = |authorization: Option<String>, api_key, address| {
+        let token = bearer(authorization.as_deref()).map(str::to_owned);
+        Credentials { token, api_key, address }
     };
-    header(AUTHORIZATION.as_str()).and(with_state(state)).and_then(authenticate).boxed()
+    headers.and(client_address()).map(shown).boxed()
 }
 
 /// The user behind a token, as the settings see one.
@@ -79,20 +89,66 @@ pub fn client_address() -> BoxedFilter<(IpAddr,)> {
         .boxed()
 }
 
-/// A signed-in user of at least `role`.
-pub fn authenticated(state: &State, role: Role) -> BoxedFilter<(CurrentUser,)> {
-    let check = move |user: CurrentUser| async move {
-        if user.must_change_password {
-            let message = "the password must be changed first: POST /api/auth/change-password";
-            return Err(Rejection::from(ApiError::authorization(message)));
-        }
-        if user.role < role {
-            let message = format!("this needs the role {}", role.as_str());
-            return Err(ApiError::authorization(message).into());
-        }
-        Ok(user)
+async fn user_of(shown: &Credentials, state: &State) -> Result<CurrentUser, ApiError> {
+    let user = authenticate(state, shown.token.as_deref()).await?;
+    Ok(CurrentUser { address: Some(shown.address), ..user })
+}
+
+/// A signed-in user, even one who must change the password first.
+pub fn signed_in(state: &State) -> BoxedFilter<(CurrentUser,)> {
+    let authenticate = |shown: Credentials, state: State| async move {
+        user_of(&shown, &state).await.map_err(Rejection::from)
     };
-    signed_in(state).and_then(check).boxed()
+    credentials().and(with_state(state)).and_then(authenticate).boxed()
+}
+
+/// A signed-in user of at least `role`, or a program whose API key has a scope that opens as much. If a request
+/// shows both, who is signed in counts.
+pub fn authenticated(state: &State, role: Role) -> BoxedFilter<(CurrentUser,)> {
+    let check = move |shown: Credentials, state: State| async move {
+        match &shown.api_key {
+            Some(key) if shown.token.is_none() => by_api_key(&state, key, shown.address, role).await,
+            _ => user_of(&shown, &state).await.and_then(|user| admit_user(user, role)),
+        }
+        .map_err(Rejection::from)
+    };
+    credentials().and(with_state(state)).and_then(check).boxed()
+}
+
+fn admit_user(user: CurrentUser, role: Role) -> Result<CurrentUser, ApiError> {
+    if user.must_change_password {
+        let message = "the password must be changed first: POST /api/auth/change-password";
+        return Err(ApiError::authorization(message));
+    }
+    if user.role < role {
+        return Err(ApiError::authorization(format!("this needs the role {}", role.as_str())));
+    }
+    Ok(user)
+}
+
+/// A program as the user its key makes it.
+async fn by_api_key(
+    state: &State,
+    shown: &str,
+    address: IpAddr,
+    role: Role,
+) -> Result<CurrentUser, ApiError> {
+    let asked = match role {
+        Role::Viewer => "the scope read",
+        Role::Operator => "the scope operate",
+        Role::Admin => "an administrator who is signed in",
+    };
+    let opens = |scope: Scope| scope.role().is_some_and(|granted| granted >= role);
+    let key = api_keys::admit(state, shown, Some(address), opens, asked).await?;
+    Ok(CurrentUser {
+        id: key.id,
+        username: format!("key:{}", key.name),
+        role: key.role,
+        must_change_password: false,
+        token_id: key.id,
+        token_expires_at: key.expires_at,
+        address: Some(address),
+    })
 }
 
 /// A worker, by its token.
@@ -108,17 +164,19 @@ pub fn worker(state: &State) -> BoxedFilter<()> {
 
 /// A worker, or a program that shows an API key as `X-API-Key`.
 pub fn worker_or_api_key(state: &State) -> BoxedFilter<()> {
-    let check = |bearer_header: Option<String>, key: Option<String>, state: State| async move {
-        let api_key = state.config.environment.api_key.as_ref();
-        let is_worker = auth::is_worker(bearer(bearer_header.as_deref()), &state.worker_token);
-        if is_worker || auth::has_api_key(key.as_deref(), api_key) {
+    let check = |shown: Credentials, state: State| async move {
+        if auth::is_worker(shown.token.as_deref(), &state.worker_token) {
             return Ok(());
         }
-        let message = "show a worker's token (Authorization: Bearer …) or an API key (X-API-Key)";
-        Err(Rejection::from(ApiError::authentication(message)))
+        let Some(key) = shown.api_key else {
+            let message = "show a worker's token (Authorization: Bearer …) or an API key (X-API-Key)";
+            return Err(Rejection::from(ApiError::authentication(message)));
+        };
+        let opens = |scope| scope == Scope::Ingest;
+        api_keys::admit(&state, &key, Some(shown.address), opens, "the scope ingest").await?;
+        Ok(())
     };
-    let headers = header(AUTHORIZATION.as_str()).and(header("x-api-key"));
-    headers.and(with_state(state)).and_then(check).untuple_one().boxed()
+    credentials().and(with_state(state)).and_then(check).untuple_one().boxed()
 }
 
 /// A header's text; `None` when it is absent or no text.
@@ -244,6 +302,18 @@ fn parse_form<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
         let field = field_of(error.path());
         ApiError::validation(field, error.into_inner().to_string())
     })
+}
+
+/// For fields of a change that `null` clears: called only when the key is there, it tells `null` from absent.
+///
+/// # Errors
+/// When the value is neither `null` nor a `T`.
+pub fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Serde's path to the field that failed; empty for the whole.

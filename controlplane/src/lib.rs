@@ -5,7 +5,9 @@
 //! back as [`error::ApiError`] and are rendered in one place. The binary `vedette` is [`cli`] and nothing else.
 
 pub mod analytics;
+pub mod api_keys;
 pub mod assets;
+pub mod audit;
 pub mod auth;
 pub mod cameras;
 pub mod cli;
@@ -14,6 +16,7 @@ pub mod counters;
 pub mod database;
 pub mod detect;
 pub mod detections;
+mod email;
 pub mod entity;
 pub mod error;
 pub mod filters;
@@ -23,6 +26,7 @@ pub mod ingest;
 pub mod limits;
 pub mod live;
 pub mod logging;
+pub mod logs;
 pub mod metrics;
 pub mod persons;
 mod picture;

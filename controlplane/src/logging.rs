@@ -1,18 +1,23 @@
-//! The log: to the terminal, and to files that are begun anew and deleted as the settings say.
+//! The log: to the terminal, and to files that are begun anew and deleted as the settings say. A process has one
+//! log, so what sets its level while it runs is kept here for the whole process.
 
 use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-use crate::config::{LogRotation, LoggingConfig};
+use crate::config::{LogLevel, LogRotation, LoggingConfig};
+
+/// Sets what the running log takes; empty until [`init`].
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Starts logging; what is left in memory is written when the guard goes.
 ///
@@ -24,18 +29,31 @@ pub fn init(config: &LoggingConfig, data_dir: &Path) -> Result<Option<WorkerGuar
         Some((writer, guard)) => (Some(fmt::layer().with_writer(writer).with_ansi(false)), Some(guard)),
         None => (None, None),
     };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter(config.level));
+    let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry()
-        .with(terminal.with_filter(filter(config)))
-        .with(file.map(|file| file.with_filter(filter(config))))
+        .with(filter)
+        .with(terminal)
+        .with(file)
         .try_init()
         .context("logging was started twice")?;
+    // `try_init` has just succeeded, which it does once in a process.
+    let _ = FILTER.set(handle);
     Ok(guard)
 }
 
-/// `RUST_LOG` if it is set; else the level of the settings for our own lines and warnings of everyone else.
-fn filter(config: &LoggingConfig) -> EnvFilter {
-    let level = config.level.as_str();
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,vedette={level}")))
+/// Has the running log take lines from `level` on, whatever `RUST_LOG` said at the start.
+///
+/// # Errors
+/// When this process does not log.
+pub fn set_level(level: LogLevel) -> Result<()> {
+    let handle = FILTER.get().context("this process has not started a log")?;
+    handle.reload(filter(level)).context("the log has ended")
+}
+
+/// Our own lines from `level` on, and warnings of everyone else.
+fn filter(level: LogLevel) -> EnvFilter {
+    EnvFilter::new(format!("warn,vedette={}", level.as_str()))
 }
 
 type FileWriter = (tracing_appender::non_blocking::NonBlocking, WorkerGuard);

@@ -10,14 +10,16 @@ use warp::{Filter as _, Rejection};
 use crate::filters::{Route, any_of};
 use crate::state::State;
 use crate::{
-    analytics, assets, auth, cameras, detect, detections, error, gallery, health, ingest, live, metrics,
-    persons, sessions, workers,
+    analytics, api_keys, assets, auth, cameras, detect, detections, error, gallery, health, ingest, live,
+    logs, metrics, persons, sessions, users, workers,
 };
 
 /// Everything the server answers. Errors are still without body: the server fills them in.
 pub fn all(state: &State) -> Route {
     let resources = any_of([
         auth::routes(state),
+        users::routes(state),
+        api_keys::routes(state),
         persons::routes(state),
         detect::routes(state),
         detections::routes(state),
@@ -28,6 +30,7 @@ pub fn all(state: &State) -> Route {
         gallery::routes(state),
         workers::routes(state),
         live::routes(state),
+        logs::routes(state),
         health::routes(state),
     ]);
     let recover = |rejection: Rejection| async move { Ok::<_, Infallible>(error::recover(&rejection)) };

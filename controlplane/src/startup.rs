@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
-use crate::auth::{LoginThrottle, Sessions, TokenSigner};
+use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
 use crate::config::{Config, Stage};
 use crate::filters::Route;
 use crate::gallery::LiveGallery;
@@ -203,7 +203,7 @@ fn take_news(state: &State, news: &News<'_>) {
 }
 
 /// The address to reach a server at from its own host.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -245,7 +245,13 @@ fn token_signer(config: &Config) -> Result<TokenSigner> {
         None => secrets::kept_in(&config.environment.data_dir.join("jwt.secret"))?,
     };
     let lifetime = Duration::from_secs(u64::from(jwt.lifetime_minutes) * 60);
-    Ok(TokenSigner::new(&secret, jwt.algorithm, lifetime))
+    let terms = TokenTerms {
+        algorithm: jwt.algorithm,
+        lifetime,
+        issuer: jwt.issuer.clone(),
+        audience: jwt.audience.clone(),
+    };
+    Ok(TokenSigner::new(&secret, terms))
 }
 
 async fn make_first_admin(config: &Config, db: &DatabaseConnection) -> Result<()> {

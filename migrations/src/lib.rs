@@ -13,6 +13,8 @@ mod m20260101_000005_create_cameras;
 mod m20260101_000006_create_detections;
 mod m20260101_000007_create_sessions;
 mod m20260101_000008_create_workers;
+mod m20261125_000011_create_api_keys;
+mod m20261125_000012_create_system_logs;
 mod m20261125_000021_add_sessions_is_open;
 mod m20261125_000022_create_detection_rollups;
 mod m20261125_000023_index_detections;
@@ -38,6 +40,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000021_add_sessions_is_open::Migration),
             Box::new(m20261125_000022_create_detection_rollups::Migration),
             Box::new(m20261125_000023_index_detections::Migration),
+            Box::new(m20261125_000011_create_api_keys::Migration),
+            Box::new(m20261125_000012_create_system_logs::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ mod sessions;
 mod throttle;
 mod token;
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -19,16 +20,17 @@ pub use password::{hash as hash_password, validate as validate_password};
 pub use service::{authenticate, has_api_key, is_worker};
 pub use sessions::Sessions;
 pub use throttle::LoginThrottle;
-pub use token::TokenSigner;
+pub use token::{TokenSigner, TokenTerms};
 
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 
 /// What a user may do; each role may do what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Looks.
+    #[default]
     Viewer,
     /// Enrols people and runs cameras.
     Operator,
@@ -60,26 +62,37 @@ impl FromStr for Role {
     }
 }
 
-/// Who sent the request.
+/// Who sent the request: a user, or a program by its API key.
 #[derive(Clone, Debug)]
 pub struct CurrentUser {
-    /// The user.
+    /// The user, or the key.
     pub id: Uuid,
-    /// Name to sign in with.
+    /// Name to sign in with; `key:NAME` for a key, which no user name can be.
     pub username: String,
     /// What the user may do.
     pub role: Role,
     /// Whether nothing else is allowed until the password was changed.
     pub must_change_password: bool,
-    /// Id of the token that was shown.
+    /// Id of the token that was shown, or of the key.
     pub token_id: Uuid,
-    /// When that token ends.
+    /// When that ends.
     pub token_expires_at: DateTime<Utc>,
+    /// Where the request came from.
+    pub address: Option<IpAddr>,
 }
 
 /// `/auth/…`.
 pub fn routes(state: &State) -> Route {
     let auth = warp::path("auth");
+    let register = auth
+        .and(warp::path!("register"))
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::client_address())
+        .and(filters::json_body())
+        .then(handler::register)
+        .map(respond)
+        .boxed();
     let login = auth
         .and(warp::path!("login"))
         .and(warp::post())
@@ -105,6 +118,15 @@ pub fn routes(state: &State) -> Route {
         .then(handler::me)
         .map(respond)
         .boxed();
+    let change_me = auth
+        .and(warp::path!("me"))
+        .and(warp::put())
+        .and(filters::with_state(state))
+        .and(filters::signed_in(state))
+        .and(filters::json_body())
+        .then(handler::change_me)
+        .map(respond)
+        .boxed();
     let change_password = auth
         .and(warp::path!("change-password"))
         .and(warp::post())
@@ -114,5 +136,5 @@ pub fn routes(state: &State) -> Route {
         .then(handler::change_password)
         .map(respond)
         .boxed();
-    filters::any_of([login, logout, me, change_password])
+    filters::any_of([register, login, logout, me, change_me, change_password])
 }

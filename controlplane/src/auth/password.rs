@@ -16,6 +16,12 @@ use crate::error::ApiError;
 const MIN_CHARS: usize = 8;
 /// Longest password; hashing reads all of it.
 const MAX_BYTES: usize = 256;
+/// Guesses it must withstand from someone who knows the common passwords and the user's names. This keeps out
+/// single words, names, dates, repetitions and rows of keys; a second part of any kind is enough to pass.
+const MIN_GUESSES: u64 = 10_000;
+/// As much of a password is judged: the effort grows with the cube of the length, and a common beginning of this
+/// length is reason enough.
+const MAX_JUDGED_CHARS: usize = 24;
 /// Sign-ins checked at the same time.
 const MAX_PARALLEL: usize = 2;
 
@@ -25,16 +31,33 @@ static PERMITS: Semaphore = Semaphore::const_new(MAX_PARALLEL);
 static NOBODYS_HASH: LazyLock<Option<String>> =
     LazyLock::new(|| hash_now(&uuid::Uuid::new_v4().to_string()).ok());
 
-/// Whether `password` is good enough to be set.
+/// Whether `password` is good enough to be set by a user of these names and mail addresses.
 ///
 /// # Errors
 /// With what is wrong with it, for `field`.
-pub fn validate(field: &str, password: &str) -> Result<(), ApiError> {
+pub async fn validate(field: &str, password: &str, names: &[Option<&str>]) -> Result<(), ApiError> {
     if password.chars().count() < MIN_CHARS {
         return Err(ApiError::validation(field, format!("must have at least {MIN_CHARS} characters")));
     }
     if password.len() > MAX_BYTES {
         return Err(ApiError::validation(field, format!("must have at most {MAX_BYTES} bytes")));
+    }
+    let mut own_words: Vec<&str> = names.iter().copied().flatten().collect();
+    let mailboxes = own_words.iter().filter_map(|name| Some(name.rsplit_once('@')?.0)).collect::<Vec<_>>();
+    own_words.extend(mailboxes);
+    let lower_case = password.to_lowercase();
+    if own_words.iter().any(|word| lower_case == word.to_lowercase()) {
+        return Err(ApiError::validation(field, "must not be the user name or the e-mail address"));
+    }
+    let judged: String = password.chars().take(MAX_JUDGED_CHARS).collect();
+    let own_words: Vec<String> = own_words.into_iter().map(str::to_owned).collect();
+    let count_guesses = move || {
+        let own_words: Vec<&str> = own_words.iter().map(String::as_str).collect();
+        zxcvbn::zxcvbn(&judged, &own_words).guesses()
+    };
+    if off_thread(count_guesses).await? < MIN_GUESSES {
+        let message = "is one of the first that would be tried: use several words, or a longer one";
+        return Err(ApiError::validation(field, message));
     }
     Ok(())
 }
@@ -51,7 +74,9 @@ pub async fn hash(password: String) -> Result<String, ApiError> {
 pub(super) async fn verify(password: String, hash: Option<String>) -> Result<bool, ApiError> {
     off_thread(move || {
         let is_known = hash.is_some();
-        let Some(hash) = hash.or_else(|| NOBODYS_HASH.clone()) else { return false };
+        // Asked for in either case: it is made at the first call, which must not betray that a name is unknown.
+        let nobodys_hash = NOBODYS_HASH.clone();
+        let Some(hash) = hash.or(nobodys_hash) else { return false };
         if password.len() > MAX_BYTES {
             return false;
         }
@@ -96,10 +121,49 @@ mod tests {
         assert!(!verify("correct horse".to_owned(), Some("no hash".to_owned())).await.unwrap());
     }
 
+    #[tokio::test]
+    async fn short_and_endless_passwords_are_refused() {
+        assert!(validate("new_password", "xk3.9vB", &[]).await.is_err());
+        assert!(validate("new_password", "xk3.9vBq", &[]).await.is_ok());
+        assert!(validate("new_password", &"x9.".repeat(MAX_BYTES), &[]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn passwords_that_would_be_tried_first_are_refused() {
+        let names = [Some("ada.lovelace"), Some("countess@example.org")];
+        let refused = async |password: &str| validate("password", password, &names).await.err();
+        for password in [
+            "password",
+            "Password1",
+            "12345678",
+            "qwertyuiop",
+            "aaaaaaaaaaaa",
+            "iloveyou",
+            "p4ssw0rd",
+            "19841984",
+        ] {
+            let error = refused(password).await.unwrap_or_else(|| panic!("{password} is too common"));
+            assert!(error.message().contains("would be tried"), "{password}: {}", error.message());
+        }
+        for password in ["ada.lovelace", "Ada.Lovelace", "countess", "countess@example.org"] {
+            let error = refused(password).await.unwrap_or_else(|| panic!("{password} is a name"));
+            assert!(error.message().contains("user name"), "{}", error.message());
+        }
+        for password in
+            ["correct horse", "Operator123!", "a good password", "tr0ub4dor&3", "päßwörter im zug"]
+        {
+            assert!(refused(password).await.is_none(), "{password}");
+        }
+    }
+
+    /// The time itself depends on the machine; what it is spent on does not.
     #[test]
-    fn short_and_endless_passwords_are_refused() {
-        assert!(validate("new_password", "1234567").is_err());
-        assert!(validate("new_password", "12345678").is_ok());
-        assert!(validate("new_password", &"x".repeat(MAX_BYTES + 1)).is_err());
+    fn a_name_nobody_has_costs_as_much_as_a_wrong_password() {
+        let cost = |hash: &str| {
+            let hash = PasswordHash::new(hash).unwrap();
+            (hash.algorithm, hash.version, hash.params.to_string())
+        };
+        let someones = hash_now("somebody's password").unwrap();
+        assert_eq!(cost(NOBODYS_HASH.as_deref().unwrap()), cost(&someones));
     }
 }

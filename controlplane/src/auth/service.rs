@@ -16,6 +16,8 @@ use super::sessions::{KnownSession, Sessions};
 use super::throttle::{Attempt, LoginThrottle};
 use super::token::{Claims, TokenSigner};
 use super::{CurrentUser, password};
+use crate::audit::{Action, Actor, Entry};
+use crate::database;
 use crate::entity::{revoked_tokens, users};
 use crate::error::ApiError;
 use crate::users as user_accounts;
@@ -38,8 +40,12 @@ pub(super) async fn login(
     let user = user_accounts::find_by_username(db, username).await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let is_right = password::verify(password, hash).await?;
+    // A name nobody has is not written down: it may be a password typed into the wrong field.
+    let known = user.as_ref().map(|user| Actor::named(user.id, user.username.as_str(), Some(address)));
+    let actor = known.unwrap_or_else(|| Actor::nobody(Some(address)));
     let Some(user) = user.filter(|user| is_right && user.is_active) else {
         throttle.failed(&attempt).await;
+        Entry::new(Action::LoginFailed, &actor).write_or_log(db).await;
         return Err(ApiError::authentication(WRONG_LOGIN));
     };
     throttle.succeeded(&attempt).await;
@@ -51,7 +57,10 @@ pub(super) async fn login(
     };
     let mut change: users::ActiveModel = user.into();
     change.last_login = Set(Some(Utc::now()));
-    change.update(db).await?;
+    let transaction = database::begin_write(db).await?;
+    change.update(&transaction).await?;
+    Entry::new(Action::Login, &actor).write(&transaction).await?;
+    transaction.commit().await?;
     Ok(answer)
 }
 
@@ -97,19 +106,23 @@ async fn look_up(db: &DatabaseConnection, claims: &Claims) -> Result<KnownSessio
         must_change_password: user.must_change_password,
         token_id: claims.jti,
         token_expires_at: claims.expires_at(),
+        address: None,
     };
     Ok(KnownSession { user, token_version })
 }
 
 /// Makes the token of this request void.
 pub(super) async fn logout(db: &DatabaseConnection, user: &CurrentUser) -> Result<(), ApiError> {
+    let transaction = database::begin_write(db).await?;
     let expired = revoked_tokens::Column::ExpiresAt.lt(Utc::now());
-    revoked_tokens::Entity::delete_many().filter(expired).exec(db).await?;
+    revoked_tokens::Entity::delete_many().filter(expired).exec(&transaction).await?;
     let revoked =
         revoked_tokens::ActiveModel { jti: Set(user.token_id), expires_at: Set(user.token_expires_at) };
     let is_there_already = OnConflict::column(revoked_tokens::Column::Jti).do_nothing().to_owned();
-    revoked_tokens::Entity::insert(revoked).on_conflict(is_there_already).exec_without_returning(db).await?;
-    Ok(())
+    let insert = revoked_tokens::Entity::insert(revoked).on_conflict(is_there_already);
+    insert.exec_without_returning(&transaction).await?;
+    Entry::new(Action::Logout, &user.into()).write(&transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Sets a new password, after which all tokens given out before are void.
@@ -124,11 +137,14 @@ pub(super) async fn change_password(
     if !password::verify(old_password.clone(), Some(present.password_hash.clone())).await? {
         return Err(ApiError::validation("old_password", "is not the present password"));
     }
-    password::validate("new_password", &new_password)?;
+    let names = [Some(present.username.as_str()), present.email.as_deref()];
+    password::validate("new_password", &new_password, &names).await?;
     if new_password == old_password {
         return Err(ApiError::validation("new_password", "must differ from the present one"));
     }
-    user_accounts::set_password(db, present.id, new_password, false).await
+    let is_first = present.must_change_password;
+    let action = if is_first { Action::FirstPasswordChanged } else { Action::PasswordChanged };
+    user_accounts::set_password(db, &user.into(), action, &present, new_password).await
 }
 
 /// Whether `shown` is `secret`, in a time that tells nothing about it.

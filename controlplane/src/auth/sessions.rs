@@ -92,6 +92,7 @@ mod tests {
             must_change_password: false,
             token_id,
             token_expires_at: chrono::Utc::now(),
+            address: None,
         };
         let session = KnownSession { user, token_version: 0 };
         sessions.insert(sessions.epoch(), token_id, session.clone());

@@ -10,6 +10,7 @@ use super::SourceUrl;
 use crate::config::parsed;
 use crate::entity::cameras;
 use crate::error::{ApiError, FieldError};
+use crate::filters::present;
 use crate::workers::LiveStatus;
 
 const MAX_NAME_CHARS: usize = 120;
@@ -138,15 +139,6 @@ pub(super) struct UpdateRequest {
     fps: Option<Option<u32>>,
     #[serde(rename = "loop")]
     looped: Option<bool>,
-}
-
-/// Tells `null` from a field that was not sent.
-fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// A camera to be made.

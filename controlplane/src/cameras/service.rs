@@ -7,14 +7,18 @@
 use chrono::Utc;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _,
-    ExprTrait as _, IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, SqlErr,
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseConnection,
+    EntityTrait as _, ExprTrait as _, IntoActiveModel as _, ModelTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, SqlErr,
 };
+use serde_json::json;
 use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
 
 use super::SourceUrl;
 use super::model::{CameraChange, CameraView, NewCamera};
+use crate::audit::{Action, Actor, Entry};
 use crate::config::CameraSource;
+use crate::database;
 use crate::entity::cameras::{ActiveModel, Column, Entity, Model};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
@@ -55,14 +59,26 @@ pub(super) async fn get(
 pub(super) async fn create(
     db: &DatabaseConnection,
     workers: &WorkerRegistry,
+    actor: &Actor,
     new: NewCamera,
 ) -> Result<CameraView, ApiError> {
-    let taken = ApiError::duplicate(format!("the camera id `{}` is taken", new.id));
-    match new_row(new).insert(db).await {
-        Ok(camera) => view(workers, camera),
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Err(taken),
-        Err(error) => Err(error.into()),
-    }
+    let taken = format!("the camera id `{}` is taken", new.id);
+    let transaction = database::begin_write(db).await?;
+    let inserted = new_row(new).insert(&transaction).await.map_err(|error| match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => ApiError::duplicate(taken),
+        _ => error.into(),
+    });
+    let camera = inserted?;
+    entry(Action::CameraCreated, actor, &camera)?.write(&transaction).await?;
+    transaction.commit().await?;
+    view(workers, camera)
+}
+
+/// What the audit log says of a camera: its source without credentials.
+fn entry(action: Action, actor: &Actor, camera: &Model) -> Result<Entry, ApiError> {
+    let url = source_url(camera)?.redacted();
+    let details = json!({ "name": camera.name, "url": url, "enabled": camera.enabled });
+    Ok(Entry::new(action, actor).about("camera", &camera.id).with(details))
 }
 
 fn new_row(new: NewCamera) -> ActiveModel {
@@ -87,10 +103,12 @@ fn new_row(new: NewCamera) -> ActiveModel {
 pub(super) async fn update(
     db: &DatabaseConnection,
     workers: &WorkerRegistry,
+    actor: &Actor,
     id: &str,
     change: CameraChange,
 ) -> Result<CameraView, ApiError> {
-    let present = find(db, id).await?;
+    let transaction = database::begin_write(db).await?;
+    let present = find(&transaction, id).await?;
     let url = change.url.map(|url| Ok::<_, ApiError>(url.with_hidden_parts_of(&source_url(&present)?)));
     let url = url.transpose()?;
     let mut row = present.clone().into_active_model();
@@ -118,7 +136,10 @@ pub(super) async fn update(
         row.last_error = Set(None);
     }
     row.updated_at = Set(Utc::now());
-    view(workers, row.update(db).await?)
+    let camera = row.update(&transaction).await?;
+    entry(Action::CameraChanged, actor, &camera)?.write(&transaction).await?;
+    transaction.commit().await?;
+    view(workers, camera)
 }
 
 fn plays_something_else(row: &ActiveModel, present: &Model) -> bool {
@@ -129,21 +150,24 @@ fn plays_something_else(row: &ActiveModel, present: &Model) -> bool {
 }
 
 /// Removes a camera; what it saw stays.
-pub(super) async fn delete(db: &DatabaseConnection, id: &str) -> Result<(), ApiError> {
-    let result = Entity::delete_by_id(id).exec(db).await?;
-    if result.rows_affected == 0 {
-        return Err(ApiError::not_found("camera", id));
-    }
-    Ok(())
+pub(super) async fn delete(db: &DatabaseConnection, actor: &Actor, id: &str) -> Result<(), ApiError> {
+    let transaction = database::begin_write(db).await?;
+    let camera = find(&transaction, id).await?;
+    let entry = entry(Action::CameraDeleted, actor, &camera)?;
+    camera.delete(&transaction).await?;
+    entry.write(&transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Has a camera run. One that runs already goes on; one that was given up is tried again.
 pub(super) async fn start(
     db: &DatabaseConnection,
     workers: &WorkerRegistry,
+    actor: &Actor,
     id: &str,
 ) -> Result<CameraView, ApiError> {
-    let camera = find(db, id).await?;
+    let transaction = database::begin_write(db).await?;
+    let camera = find(&transaction, id).await?;
     if !camera.enabled {
         let message = format!("camera `{id}` is disabled: enable it first");
         return Err(ApiError::validation("enabled", message));
@@ -151,16 +175,20 @@ pub(super) async fn start(
     let is_given_up = workers.status(&camera).state == CameraState::Error;
     if !camera.should_run || is_given_up {
         // The condition keeps two requests at the same moment from starting it twice.
-        Entity::update_many()
+        let started = Entity::update_many()
             .col_expr(Column::ShouldRun, true.into())
             .col_expr(Column::Run, Expr::col(Column::Run).add(1))
             .col_expr(Column::LastError, Option::<String>::None.into())
             .col_expr(Column::UpdatedAt, Utc::now().into())
             .filter(Column::Id.eq(id))
             .filter(Column::Run.eq(camera.run))
-            .exec(db)
+            .exec(&transaction)
             .await?;
+        if started.rows_affected > 0 {
+            Entry::new(Action::CameraStarted, actor).about("camera", id).write(&transaction).await?;
+        }
     }
+    transaction.commit().await?;
     get(db, workers, id).await
 }
 
@@ -168,16 +196,22 @@ pub(super) async fn start(
 pub(super) async fn stop(
     db: &DatabaseConnection,
     workers: &WorkerRegistry,
+    actor: &Actor,
     id: &str,
 ) -> Result<CameraView, ApiError> {
-    find(db, id).await?;
-    Entity::update_many()
+    let transaction = database::begin_write(db).await?;
+    find(&transaction, id).await?;
+    let stopped = Entity::update_many()
         .col_expr(Column::ShouldRun, false.into())
         .col_expr(Column::UpdatedAt, Utc::now().into())
         .filter(Column::Id.eq(id))
         .filter(Column::ShouldRun.eq(true))
-        .exec(db)
+        .exec(&transaction)
         .await?;
+    if stopped.rows_affected > 0 {
+        Entry::new(Action::CameraStopped, actor).about("camera", id).write(&transaction).await?;
+    }
+    transaction.commit().await?;
     get(db, workers, id).await
 }
 
@@ -240,24 +274,33 @@ pub async fn apply_configured(db: &DatabaseConnection, sources: &[CameraSource])
             fps: source.fps.map(|fps| fps.get()),
             looped: source.looped,
         };
-        let present = Entity::find_by_id(source.id.as_str()).one(db).await?;
+        let transaction = database::begin_write(db).await?;
+        let present = Entity::find_by_id(source.id.as_str()).one(&transaction).await?;
         let mut row = new_row(new);
         row.should_run = Set(source.enabled);
         row.run = Set(present.as_ref().map_or(1, |present| present.run + 1));
         match present {
             Some(present) => {
                 row.created_at = Set(present.created_at);
-                row.update(db).await?;
+                let is_other = plays_something_else(&row, &present)
+                    || row.name.as_ref() != &present.name
+                    || row.enabled.as_ref() != &present.enabled;
+                let camera = row.update(&transaction).await?;
+                if is_other {
+                    entry(Action::CameraChanged, &Actor::server(), &camera)?.write(&transaction).await?;
+                }
             }
             None => {
-                row.insert(db).await?;
+                let camera = row.insert(&transaction).await?;
+                entry(Action::CameraCreated, &Actor::server(), &camera)?.write(&transaction).await?;
             }
         }
+        transaction.commit().await?;
     }
     Ok(())
 }
 
-pub(super) async fn find(db: &DatabaseConnection, id: &str) -> Result<Model, ApiError> {
+pub(super) async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Model, ApiError> {
     Entity::find_by_id(id).one(db).await?.ok_or_else(|| ApiError::not_found("camera", id))
 }
 

@@ -1,6 +1,8 @@
 //! The command line.
 
+mod config;
 mod gallery;
+mod import;
 mod migrate;
 mod models;
 mod serve;
@@ -13,28 +15,31 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, VARIABLES};
 
 /// Vedette: finds, follows, recognises and reports faces in camera streams.
 #[derive(Debug, Parser)]
-#[command(name = "vedette", version, about, after_help = ENVIRONMENT_HELP)]
+#[command(name = "vedette", version, about, after_help = environment_help())]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
-const ENVIRONMENT_HELP: &str = "\
-Environment (a file .env in the working directory is read too):
-  VEDETTE_DATA_DIR     everything written: database, photos, snapshots, logs (default: data)
-  CONFIG_ENV           development (default) or production
-  DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD
-                       PostgreSQL instead of SQLite in the data folder
-  JWT_SECRET JWT_ALGORITHM JWT_EXPIRATION_MINUTES
-                       how access tokens are signed and how long they hold
-  ADMIN_PASSWORD       first password of the first user, admin
-  API_KEY              lets programs hand in events and read the gallery (X-API-Key)
-  VEDETTE_WORKER_TOKEN lets workers of other hosts in
-  RUST_LOG             what is logged, in more detail than logging.level";
+/// What is told after the commands: the variables, one a line.
+fn environment_help() -> String {
+    let mut help = "Environment (a file .env in the working directory is read too):\n".to_owned();
+    for variable in VARIABLES {
+        help.push_str(&format!("  {:22} {}\n", variable.name, variable.about));
+    }
+    help.push_str("Environment alone:\n");
+    help.push_str(
+        "  RUST_LOG               what is logged at the start, in more detail than logging.level\n",
+    );
+    help.push_str(
+        "  VEDETTE_MODELS_DIR     model files, when they are not where the program looks by itself",
+    );
+    help
+}
 
 /// Where the settings are.
 #[derive(Clone, Debug, Args)]
@@ -61,6 +66,10 @@ enum Command {
     Migrate(migrate::MigrateArguments),
     /// Make users and set passwords
     User(user::UserArguments),
+    /// Register many people, from a table and a folder of photos
+    Import(import::ImportArguments),
+    /// Check the settings, or show what is in effect
+    Config(config::ConfigCommandArguments),
     /// Fetch, list and check model files
     Models(models::ModelsArguments),
     /// Make a gallery file of photos
@@ -83,6 +92,8 @@ fn run(command: Command) -> Result<()> {
         Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
         Command::Migrate(arguments) => runtime()?.block_on(migrate::run(arguments)),
         Command::User(arguments) => runtime()?.block_on(user::run(arguments)),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Config(arguments) => config::run(arguments),
         Command::Models(arguments) => models::run(arguments),
         Command::Gallery(arguments) => gallery::run(arguments),
     }

@@ -4,11 +4,14 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ConfigArguments;
+use crate::audit::{Action, Actor, Entry};
 use crate::logging;
 use crate::startup::{self, App};
+use crate::state::State;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -39,7 +42,9 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<()> {
     );
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be handled")?;
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be handled")?;
+    let hangup = signal(SignalKind::hangup()).context("signals cannot be handled")?;
     let app = App::start(config).await?;
+    tokio::spawn(follow_log_level(hangup, arguments.config, app.state().clone()));
     app.run(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -47,4 +52,25 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<()> {
         }
     })
     .await
+}
+
+/// Reads the settings again whenever the process gets SIGHUP, and takes the log's level from them; everything else
+/// stays as it was at the start.
+async fn follow_log_level(mut hangup: Signal, settings: ConfigArguments, state: State) {
+    while hangup.recv().await.is_some() {
+        let level = match settings.load() {
+            Ok(config) => config.file.logging.level,
+            Err(error) => {
+                tracing::error!("the settings cannot be read again, so the log stays as it is: {error:#}");
+                continue;
+            }
+        };
+        if let Err(error) = logging::set_level(level) {
+            tracing::error!("the level of the log cannot be set: {error:#}");
+            continue;
+        }
+        tracing::info!(level = level.as_str(), "the level of the log was read again");
+        let entry = Entry::new(Action::LogLevelChanged, &Actor::server());
+        entry.with(json!({ "level": level })).write_or_log(&state.db).await;
+    }
 }

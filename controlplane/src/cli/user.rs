@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use super::ConfigArguments;
+use crate::audit::{Action as Audited, Actor};
 use crate::auth::Role;
 use crate::users::{self, NewUser};
 use crate::{database, startup};
@@ -53,13 +54,14 @@ pub(super) async fn run(arguments: UserArguments) -> Result<()> {
             let password = read_password()?.into();
             let must_change_password = false;
             let new = NewUser { username, email, full_name, password, role, must_change_password };
-            users::create(&db, new).await?;
+            users::create(&db, &Actor::command_line(), Audited::UserCreated, new).await?;
             println!("made");
         }
         Action::Passwd { username } => {
             let user = users::find_by_username(&db, &username).await?;
             let user = user.with_context(|| format!("there is no user `{username}`"))?;
-            users::set_password(&db, user.id, read_password()?, false).await?;
+            let actor = Actor::command_line();
+            users::set_password(&db, &actor, Audited::PasswordReset, &user, read_password()?).await?;
             println!("changed");
         }
     }

@@ -92,6 +92,14 @@ impl Stage {
         }
     }
 
+    /// The stage's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        }
+    }
+
     /// The file that overrides `config.yaml` at this stage.
     pub fn file_name(self) -> &'static str {
         match self {
@@ -136,6 +144,10 @@ pub struct JwtSettings {
     pub algorithm: Algorithm,
     /// `JWT_EXPIRATION_MINUTES`.
     pub lifetime_minutes: u32,
+    /// `JWT_ISSUER`.
+    pub issuer: String,
+    /// `JWT_AUDIENCE`.
+    pub audience: String,
 }
 
 /// Everything that comes from the environment alone.
@@ -252,5 +264,11 @@ fn jwt(environment: &Environment) -> Result<JwtSettings, ConfigError> {
     if !(1..=MAX_LIFETIME_MINUTES).contains(&lifetime_minutes) {
         return Err(ConfigError::Variable { name, expected });
     }
-    Ok(JwtSettings { secret: environment.secret("JWT_SECRET"), algorithm, lifetime_minutes })
+    Ok(JwtSettings {
+        secret: environment.secret("JWT_SECRET"),
+        algorithm,
+        lifetime_minutes,
+        issuer: environment.get("JWT_ISSUER").unwrap_or("vedette").to_owned(),
+        audience: environment.get("JWT_AUDIENCE").unwrap_or("vedette-api").to_owned(),
+    })
 }

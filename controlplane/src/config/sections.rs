@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::door::{Network, Origin, StreamName, each_parsed, maybe_parsed};
 use super::{RateLimitConfig, Share, Whole, parsed};
@@ -249,7 +249,7 @@ impl Default for LoggingConfig {
 }
 
 /// `logging.level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LogLevel {
@@ -289,8 +289,8 @@ pub enum LogRotation {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecurityConfig {
-    /// Whether anybody may make an account.
-    pub registration: Registration,
+    /// Whether anybody may make an account; `None` = while developing, yes.
+    pub registration: Option<Registration>,
     /// Whether the first password has to be changed.
     pub force_password_change: bool,
     /// Requests a minute from one address.
@@ -303,7 +303,7 @@ pub struct SecurityConfig {
 impl Default for SecurityConfig {
     fn default() -> Self {
         Self {
-            registration: Registration::Open,
+            registration: None,
             force_password_change: true,
             rate_limit: RateLimitConfig::default(),
             cors_origins: Vec::new(),

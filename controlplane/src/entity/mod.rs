@@ -1,5 +1,6 @@
 //! The tables as SeaORM sees them, one file a table. Services are the only ones to use them.
 
+pub mod api_keys;
 pub mod camera_leases;
 pub mod camera_visitors;
 pub mod cameras;
@@ -10,6 +11,7 @@ pub mod face_templates;
 pub mod persons;
 pub mod revoked_tokens;
 pub mod sessions;
+pub mod system_logs;
 pub mod users;
 pub mod visitor_days;
 pub mod workers;

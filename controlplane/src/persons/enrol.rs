@@ -3,13 +3,16 @@
 //! Photos are examined one by one as they arrive, so that a request holds one original in memory however many
 //! it sends. Only when all have been judged is anything stored: the photos into a staging folder, then the rows,
 //! then the photos into place, then the commit. Whatever fails on the way takes the rest back.
+//!
+//! Whether a face is new rests on nobody enrolling it meanwhile, in this process or in another one on the same
+//! database: from the question to the commit, enrolling is done by one at a time ([`Exclusive::Enrolment`]).
 
 use std::collections::HashMap;
 
 use chrono::Utc;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait as _, QueryFilter as _, Set, SqlErr,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait as _,
+    QueryFilter as _, Set, SqlErr,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -25,7 +28,8 @@ use super::model::{
 use super::photo;
 use super::sample::{self, Refusal};
 use super::template;
-use crate::database;
+use crate::audit::{Action, Actor, Entry};
+use crate::database::{self, Exclusive};
 use crate::entity::{face_templates, persons};
 use crate::error::ApiError;
 use crate::state::State;
@@ -56,7 +60,11 @@ struct Submission {
 }
 
 /// Enrols a new person.
-pub(super) async fn register(state: &State, form: Option<FormData>) -> Result<Registered, ApiError> {
+pub(super) async fn register(
+    state: &State,
+    actor: Actor,
+    form: Option<FormData>,
+) -> Result<Registered, ApiError> {
     let mut submission = receive(state, form).await?;
     let form = RegistrationForm::parse(std::mem::take(&mut submission.texts))?;
     if submission.verdicts.is_empty() {
@@ -67,7 +75,7 @@ pub(super) async fn register(state: &State, form: Option<FormData>) -> Result<Re
     if submission.samples.len() < needed {
         return Err(too_few(&submission, needed));
     }
-    to_its_end(enrol(state.clone(), form, submission)).await
+    to_its_end(enrol(state.clone(), actor, form, submission)).await
 }
 
 /// Runs `work` even if the client goes away meanwhile: dropped half-way, it would leave photos behind.
@@ -79,16 +87,32 @@ async fn to_its_end<T: Send + 'static>(
 
 async fn enrol(
     state: State,
+    actor: Actor,
     form: RegistrationForm,
     mut submission: Submission,
 ) -> Result<Registered, ApiError> {
-    // From here to the commit one at a time: two requests with the same face must not both find nobody.
+    // Those of this process wait here, where they hold no connection to the database.
     let _enrolling = state.gallery.enrolment().await;
-    check_free(&state.db, &form.fields, None).await?;
-    if !form.force {
-        check_new_face(&state, &submission.samples).await?;
-    }
-    let person = store_person(&state, form.fields, &mut submission.samples).await?;
+    // Asked first without holding anyone off: most that will be refused are refused before anything is written,
+    // and the gallery is built by the time others have to wait for it.
+    refuse_known(&state, &state.db, &form, &submission.samples).await?;
+    let staging = stage(&state, &mut submission.samples).await?;
+    let transaction = database::begin_exclusive(&state.db, Exclusive::Enrolment).await?;
+    refuse_known(&state, &transaction, &form, &submission.samples).await?;
+    let person_id = Uuid::now_v7();
+    let stored =
+        store_person(&state, transaction, &actor, person_id, form.fields, staging, &submission.samples);
+    let person = match stored.await {
+        Ok(person) => person,
+        Err(error) => {
+            let storage = state.storage.clone();
+            let remove = tokio::task::spawn_blocking(move || storage.remove_photos_of(person_id));
+            if let Err(error) = remove.await.map_err(ApiError::internal)? {
+                tracing::warn!(%error, "photos of a registration that failed stay until a later start");
+            }
+            return Err(error);
+        }
+    };
     state.gallery.changed();
     tracing::info!(person_id = %person.id, photos = submission.samples.len(), "person enrolled");
     let person = PersonView::new(person, submission.samples.len() as u64);
@@ -98,6 +122,7 @@ async fn enrol(
 /// Adds photos to a person; at least one must be good.
 pub(super) async fn add_faces(
     state: &State,
+    actor: Actor,
     person_id: Uuid,
     form: Option<FormData>,
 ) -> Result<AddedFaces, ApiError> {
@@ -113,7 +138,7 @@ pub(super) async fn add_faces(
     if submission.samples.is_empty() {
         return Err(too_few(&submission, 1));
     }
-    to_its_end(store_faces(state.clone(), person_id, submission)).await
+    to_its_end(store_faces(state.clone(), actor, person_id, submission)).await
 }
 
 /// Reads the form and examines every photo in it.
@@ -227,9 +252,20 @@ fn too_few(submission: &Submission, needed: usize) -> ApiError {
     ApiError::face_detection(message).with_details(submission.verdicts.iter().map(|verdict| json!(verdict)))
 }
 
+/// Fails if somebody has the mail address, the employee id or, unless that is to be overlooked, the face.
+async fn refuse_known(
+    state: &State,
+    db: &impl ConnectionTrait,
+    form: &RegistrationForm,
+    samples: &[Sample],
+) -> Result<(), ApiError> {
+    check_free(db, &form.fields, None).await?;
+    if form.force { Ok(()) } else { check_new_face(state, samples).await }
+}
+
 /// Fails if another active person has the mail address or employee id.
 pub(super) async fn check_free(
-    db: &DatabaseConnection,
+    db: &impl ConnectionTrait,
     fields: &PersonFields,
     except: Option<Uuid>,
 ) -> Result<(), ApiError> {
@@ -280,13 +316,16 @@ async fn check_new_face(state: &State, samples: &[Sample]) -> Result<(), ApiErro
 
 async fn store_person(
     state: &State,
+    transaction: DatabaseTransaction,
+    actor: &Actor,
+    person_id: Uuid,
     fields: PersonFields,
-    samples: &mut [Sample],
+    staging: Staging,
+    samples: &[Sample],
 ) -> Result<persons::Model, ApiError> {
-    let staging = stage(state, samples).await?;
     let now = Utc::now();
     let person = persons::ActiveModel {
-        id: Set(Uuid::now_v7()),
+        id: Set(person_id),
         name: Set(fields.name),
         email: Set(fields.email),
         employee_id: Set(fields.employee_id),
@@ -297,21 +336,25 @@ async fn store_person(
         created_at: Set(now),
         updated_at: Set(now),
     };
-    let transaction = database::begin_write(&state.db).await?;
     let person = person.insert(&transaction).await.map_err(taken_meanwhile)?;
-    insert_templates(state, &transaction, person.id, samples).await?;
-    publish_and_commit(state, transaction, staging, person.id, samples).await?;
+    insert_templates(state, &transaction, person_id, samples).await?;
+    let entry = Entry::new(Action::PersonRegistered, actor).about("person", person_id);
+    entry.with(json!({ "photos": samples.len() })).write(&transaction).await?;
+    publish_and_commit(state, transaction, staging, person_id, samples).await?;
     Ok(person)
 }
 
 async fn store_faces(
     state: State,
+    actor: Actor,
     person_id: Uuid,
     mut submission: Submission,
 ) -> Result<AddedFaces, ApiError> {
     let staging = stage(&state, &mut submission.samples).await?;
     let transaction = database::begin_write(&state.db).await?;
     let faces = insert_templates(&state, &transaction, person_id, &submission.samples).await?;
+    let entry = Entry::new(Action::FaceAdded, &actor).about("person", person_id);
+    entry.with(json!({ "photos": faces.len() })).write(&transaction).await?;
     publish_and_commit(&state, transaction, staging, person_id, &submission.samples).await?;
     state.gallery.changed();
     Ok(AddedFaces { faces: faces.into_iter().map(FaceView::from).collect(), samples: submission.verdicts })

@@ -7,6 +7,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::model::FaceView;
+use crate::audit::{Action, Actor, Entry};
+use crate::database;
 use crate::entity::face_templates;
 use crate::error::ApiError;
 use crate::state::State;
@@ -32,14 +34,22 @@ pub(super) async fn photo(state: &State, person_id: Uuid, face_id: Uuid) -> Resu
 }
 
 /// Removes one, photo and template.
-pub(super) async fn delete(state: &State, person_id: Uuid, face_id: Uuid) -> Result<(), ApiError> {
+pub(super) async fn delete(
+    state: &State,
+    actor: &Actor,
+    person_id: Uuid,
+    face_id: Uuid,
+) -> Result<(), ApiError> {
     let face = find(&state.db, person_id, face_id).await?;
     if let Some(key) = photo_key(&face) {
         let storage = state.storage.clone();
         let remove = tokio::task::spawn_blocking(move || storage.remove(&key));
         remove.await.map_err(ApiError::internal)??;
     }
-    face.delete(&state.db).await?;
+    let transaction = database::begin_write(&state.db).await?;
+    face.delete(&transaction).await?;
+    Entry::new(Action::FaceDeleted, actor).about("person", person_id).write(&transaction).await?;
+    transaction.commit().await?;
     state.gallery.changed();
     Ok(())
 }

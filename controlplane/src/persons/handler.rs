@@ -10,6 +10,7 @@ use warp::reply::{json, with_status};
 use super::model::PersonChange;
 use super::service::PersonFilter;
 use super::{enrol, faces, service};
+use crate::audit::Actor;
 use crate::auth::{CurrentUser, Role};
 use crate::error::ApiError;
 use crate::filters::PageRequest;
@@ -25,10 +26,10 @@ pub(super) struct DeleteQuery {
 
 pub(super) async fn register(
     state: State,
-    _user: CurrentUser,
+    user: CurrentUser,
     form: Option<FormData>,
 ) -> Result<impl Reply, ApiError> {
-    let registered = enrol::register(&state, form).await?;
+    let registered = enrol::register(&state, Actor::from(&user), form).await?;
     Ok(with_status(json(&registered), StatusCode::CREATED))
 }
 
@@ -48,10 +49,10 @@ pub(super) async fn get(id: Uuid, state: State, _user: CurrentUser) -> Result<im
 pub(super) async fn update(
     id: Uuid,
     state: State,
-    _user: CurrentUser,
+    user: CurrentUser,
     change: PersonChange,
 ) -> Result<impl Reply, ApiError> {
-    Ok(json(&service::update(&state, id, change).await?))
+    Ok(json(&service::update(&state, &Actor::from(&user), id, change).await?))
 }
 
 pub(super) async fn delete(
@@ -60,12 +61,13 @@ pub(super) async fn delete(
     user: CurrentUser,
     query: DeleteQuery,
 ) -> Result<impl Reply, ApiError> {
+    let actor = Actor::from(&user);
     if !query.erase {
-        service::deactivate(&state, id).await?;
+        service::deactivate(&state, &actor, id).await?;
     } else if user.role < Role::Admin {
         return Err(ApiError::authorization("erasing someone for good needs the role admin"));
     } else {
-        service::erase(&state, id).await?;
+        service::erase(&state, &actor, id).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -78,10 +80,10 @@ pub(super) async fn list_faces(id: Uuid, state: State, _user: CurrentUser) -> Re
 pub(super) async fn add_faces(
     id: Uuid,
     state: State,
-    _user: CurrentUser,
+    user: CurrentUser,
     form: Option<FormData>,
 ) -> Result<impl Reply, ApiError> {
-    let added = enrol::add_faces(&state, id, form).await?;
+    let added = enrol::add_faces(&state, Actor::from(&user), id, form).await?;
     Ok(with_status(json(&added), StatusCode::CREATED))
 }
 
@@ -98,8 +100,8 @@ pub(super) async fn delete_face(
     id: Uuid,
     face_id: Uuid,
     state: State,
-    _user: CurrentUser,
+    user: CurrentUser,
 ) -> Result<impl Reply, ApiError> {
-    faces::delete(&state, id, face_id).await?;
+    faces::delete(&state, &Actor::from(&user), id, face_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

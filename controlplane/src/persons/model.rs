@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::email;
 use crate::entity::{face_templates, persons};
 use crate::error::{ApiError, FieldError};
+use crate::filters::present;
 
 /// A person as the API answers it.
 #[derive(Clone, Debug, Serialize)]
@@ -194,18 +196,11 @@ impl PersonFields {
                 wrong.push(FieldError::new(name, "must be one line of text"));
             }
         }
-        if self.email.as_deref().is_some_and(|email| !is_email(email)) {
+        if self.email.as_deref().is_some_and(|email| !email::is_address(email)) {
             wrong.push(FieldError::new("email", "must be an address such as ada@example.org"));
         }
         wrong
     }
-}
-
-/// Catches slips of the pen; whether mail arrives, only sending it would tell.
-fn is_email(text: &str) -> bool {
-    let Some((mailbox, domain)) = text.rsplit_once('@') else { return false };
-    let has_blank_or_second_at = mailbox.contains('@') || text.chars().any(char::is_whitespace);
-    !mailbox.is_empty() && !domain.split('.').any(str::is_empty) && !has_blank_or_second_at
 }
 
 /// Body of `PUT /api/persons/{id}`: what is absent stays, `null` clears.
@@ -227,12 +222,21 @@ pub(crate) struct PersonChange {
     pub(crate) is_active: Option<bool>,
 }
 
-/// Tells `null` from absent: called only when the key is there.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 impl PersonChange {
+    /// Names of the fields it is about.
+    pub(crate) fn named_fields(&self) -> Vec<&'static str> {
+        let fields = [
+            ("name", self.name.is_some()),
+            ("email", self.email.is_some()),
+            ("employee_id", self.employee_id.is_some()),
+            ("phone", self.phone.is_some()),
+            ("department", self.department.is_some()),
+            ("designation", self.designation.is_some()),
+            ("is_active", self.is_active.is_some()),
+        ];
+        fields.into_iter().filter(|(_, is_named)| *is_named).map(|(name, _)| name).collect()
+    }
+
     /// The fields of `person` after this change, checked.
     pub(crate) fn apply_to(self, person: &persons::Model) -> Result<PersonFields, ApiError> {
         let mut fields = PersonFields {

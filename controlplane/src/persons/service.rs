@@ -3,18 +3,20 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseConnection, EntityTrait as _,
-    IntoActiveModel as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Set,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection,
+    EntityTrait as _, IntoActiveModel as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Set,
 };
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 use vedette_events::EventKind;
 
 use super::enrol;
 use super::model::{PersonChange, PersonDetails, PersonView};
+use crate::audit::{self, Action, Actor, Entry};
 use crate::database;
 use crate::entity::{detections, face_templates, persons};
 use crate::error::ApiError;
@@ -34,7 +36,7 @@ pub(crate) struct PersonFilter {
 }
 
 /// The person of that id, active or not.
-pub(super) async fn find(db: &DatabaseConnection, id: Uuid) -> Result<persons::Model, ApiError> {
+pub(super) async fn find(db: &impl ConnectionTrait, id: Uuid) -> Result<persons::Model, ApiError> {
     let person = persons::Entity::find_by_id(id).one(db).await?;
     person.ok_or_else(|| ApiError::not_found("person", id))
 }
@@ -48,7 +50,8 @@ pub(super) async fn list(
     let (column, order) = sort_order(filter.sort.as_deref().unwrap_or("name"))?;
     let mut query = persons::Entity::find();
     if let Some(search) = filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
-        query = query.filter(contains(search));
+        let columns = [persons::Column::Name, persons::Column::Email, persons::Column::EmployeeId];
+        query = query.filter(database::any_contains(columns, search));
     }
     if let Some(department) = filter.department {
         query = query.filter(persons::Column::Department.eq(department));
@@ -90,22 +93,6 @@ fn sort_order(sort: &str) -> Result<(persons::Column, Order), ApiError> {
     Ok((column, order))
 }
 
-fn contains(search: &str) -> Condition {
-    let escaped: String = search.to_lowercase().chars().fold(String::new(), |mut text, character| {
-        if matches!(character, '%' | '_' | '\\') {
-            text.push('\\');
-        }
-        text.push(character);
-        text
-    });
-    let pattern = LikeExpr::new(format!("%{escaped}%")).escape('\\');
-    [persons::Column::Name, persons::Column::Email, persons::Column::EmployeeId]
-        .into_iter()
-        .fold(Condition::any(), |condition, column| {
-            condition.add(Expr::expr(Func::lower(Expr::col(column))).like(pattern.clone()))
-        })
-}
-
 async fn face_counts(
     db: &DatabaseConnection,
     person_ids: impl Iterator<Item = Uuid>,
@@ -142,12 +129,20 @@ pub(super) async fn details(db: &DatabaseConnection, id: Uuid) -> Result<PersonD
 }
 
 /// Changes a person.
-pub(super) async fn update(state: &State, id: Uuid, change: PersonChange) -> Result<PersonView, ApiError> {
-    let person = find(&state.db, id).await?;
-    let is_active = change.is_active.unwrap_or(person.is_active);
+pub(super) async fn update(
+    state: &State,
+    actor: &Actor,
+    id: Uuid,
+    change: PersonChange,
+) -> Result<PersonView, ApiError> {
+    let transaction = database::begin_write(&state.db).await?;
+    let person = find(&transaction, id).await?;
+    let was_active = person.is_active;
+    let is_active = change.is_active.unwrap_or(was_active);
+    let named = change.named_fields();
     let fields = change.apply_to(&person)?;
     if is_active {
-        enrol::check_free(&state.db, &fields, Some(id)).await?;
+        enrol::check_free(&transaction, &fields, Some(id)).await?;
     }
     let mut row = person.into_active_model();
     row.name = Set(fields.name);
@@ -158,20 +153,28 @@ pub(super) async fn update(state: &State, id: Uuid, change: PersonChange) -> Res
     row.designation = Set(fields.designation);
     row.is_active = Set(is_active);
     row.updated_at = Set(Utc::now());
-    let person = row.update(&state.db).await.map_err(enrol::taken_meanwhile)?;
+    let person = row.update(&transaction).await.map_err(enrol::taken_meanwhile)?;
+    let is_deactivation = was_active && !is_active;
+    let action = if is_deactivation { Action::PersonDeactivated } else { Action::PersonChanged };
+    let entry = Entry::new(action, actor).about("person", id).with(json!({ "fields": named }));
+    entry.write(&transaction).await?;
+    transaction.commit().await?;
     state.gallery.changed();
     let counts = face_counts(&state.db, [id].into_iter()).await?;
     Ok(PersonView::new(person, counts.get(&id).copied().unwrap_or(0)))
 }
 
 /// Takes a person out of the gallery; everything about them stays.
-pub(super) async fn deactivate(state: &State, id: Uuid) -> Result<(), ApiError> {
-    let person = find(&state.db, id).await?;
+pub(super) async fn deactivate(state: &State, actor: &Actor, id: Uuid) -> Result<(), ApiError> {
+    let transaction = database::begin_write(&state.db).await?;
+    let person = find(&transaction, id).await?;
     if person.is_active {
         let mut row = person.into_active_model();
         row.is_active = Set(false);
         row.updated_at = Set(Utc::now());
-        row.update(&state.db).await?;
+        row.update(&transaction).await?;
+        Entry::new(Action::PersonDeactivated, actor).about("person", id).write(&transaction).await?;
+        transaction.commit().await?;
         state.gallery.changed();
     }
     tracing::info!(person_id = %id, "person deactivated");
@@ -181,7 +184,7 @@ pub(super) async fn deactivate(state: &State, id: Uuid) -> Result<(), ApiError> 
 /// Removes a person for good: templates, photos, detections with their pictures, visits and the row itself.
 ///
 /// Pictures go before rows: if one cannot be removed, the rows that name it are still there for the next try.
-pub(super) async fn erase(state: &State, id: Uuid) -> Result<(), ApiError> {
+pub(super) async fn erase(state: &State, actor: &Actor, id: Uuid) -> Result<(), ApiError> {
     find(&state.db, id).await?;
     let snapshots: Vec<Option<String>> = detections::Entity::find()
         .select_only()
@@ -206,10 +209,11 @@ pub(super) async fn erase(state: &State, id: Uuid) -> Result<(), ApiError> {
         .await?;
     // Templates and visits go with the person, by their foreign keys.
     persons::Entity::delete_by_id(id).exec(&transaction).await?;
+    // Says that it happened, not to whom; and nothing said earlier leads there any more.
+    audit::forget(&transaction, "person", id).await?;
+    Entry::new(Action::PersonErased, actor).write(&transaction).await?;
     transaction.commit().await?;
     state.gallery.changed();
-    // Says that it happened, not to whom.
-    tracing::info!(target: "vedette::audit", "a person and everything about them was erased on request");
     Ok(())
 }
 

@@ -1,17 +1,24 @@
-//! A user as clients see one.
+//! A user as clients send and see one.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::auth::Role;
+use crate::email;
 use crate::entity::users;
+use crate::error::FieldError;
+use crate::filters::present;
+
+const MAX_USERNAME_CHARS: usize = 64;
+const MAX_EMAIL_CHARS: usize = 254;
+const MAX_FULL_NAME_CHARS: usize = 200;
 
 /// A user as the API answers it: everything but the password's hash.
 #[derive(Clone, Debug, Serialize)]
 pub struct UserView {
-    id: Uuid,
+    pub(crate) id: Uuid,
     username: String,
     email: Option<String>,
     full_name: Option<String>,
@@ -57,4 +64,143 @@ pub struct NewUser {
     pub role: Role,
     /// Whether the first password has to be changed.
     pub must_change_password: bool,
+}
+
+impl NewUser {
+    /// Brings the texts into their stored form and says what does not hold.
+    pub(super) fn normalise(&mut self) -> Vec<FieldError> {
+        self.username = self.username.trim().to_lowercase();
+        self.email = normalised_email(self.email.take());
+        self.full_name = normalised(self.full_name.take());
+        let wrong =
+            [check_username(&self.username), check_email(&self.email), check_full_name(&self.full_name)];
+        wrong.into_iter().flatten().collect()
+    }
+}
+
+/// `POST /users`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateRequest {
+    username: String,
+    email: Option<String>,
+    full_name: Option<String>,
+    password: SecretString,
+    #[serde(default)]
+    role: Role,
+    #[serde(default)]
+    must_change_password: bool,
+}
+
+impl From<CreateRequest> for NewUser {
+    fn from(request: CreateRequest) -> Self {
+        Self {
+            username: request.username,
+            email: request.email,
+            full_name: request.full_name,
+            password: request.password,
+            role: request.role,
+            must_change_password: request.must_change_password,
+        }
+    }
+}
+
+/// `PUT /auth/me`: what users may change about themselves. What is absent stays, `null` clears.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileChange {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) email: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) full_name: Option<Option<String>>,
+}
+
+impl ProfileChange {
+    /// Brings the texts into their stored form and says what does not hold.
+    pub(super) fn normalise(&mut self) -> Vec<FieldError> {
+        self.email = self.email.take().map(normalised_email);
+        self.full_name = self.full_name.take().map(normalised);
+        let email = self.email.as_ref().and_then(check_email);
+        let full_name = self.full_name.as_ref().and_then(check_full_name);
+        [email, full_name].into_iter().flatten().collect()
+    }
+}
+
+/// `PUT /users/{id}`: what is absent stays, `null` clears.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserChange {
+    pub(super) role: Option<Role>,
+    pub(super) is_active: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    email: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    full_name: Option<Option<String>>,
+    /// A new password, which has to be changed at the next login unless `must_change_password` says otherwise.
+    pub(super) password: Option<SecretString>,
+    pub(super) must_change_password: Option<bool>,
+}
+
+impl UserChange {
+    /// The part users may change about themselves, too.
+    pub(super) fn take_profile(&mut self) -> ProfileChange {
+        ProfileChange { email: self.email.take(), full_name: self.full_name.take() }
+    }
+}
+
+fn normalised(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn normalised_email(email: Option<String>) -> Option<String> {
+    normalised(email).map(|email| email.to_lowercase())
+}
+
+fn check_username(username: &str) -> Option<FieldError> {
+    let is_good = |character: char| character.is_alphanumeric() || "._-@+".contains(character);
+    if (1..=MAX_USERNAME_CHARS).contains(&username.chars().count()) && username.chars().all(is_good) {
+        return None;
+    }
+    let message = format!("must be 1 to {MAX_USERNAME_CHARS} letters, digits or any of . _ - @ +");
+    Some(FieldError::new("username", message))
+}
+
+fn check_email(email: &Option<String>) -> Option<FieldError> {
+    let email = email.as_deref()?;
+    if email.len() <= MAX_EMAIL_CHARS && email::is_address(email) {
+        return None;
+    }
+    Some(FieldError::new("email", "must be an address such as ada@example.org"))
+}
+
+fn check_full_name(full_name: &Option<String>) -> Option<FieldError> {
+    let full_name = full_name.as_deref()?;
+    if full_name.chars().count() <= MAX_FULL_NAME_CHARS && !full_name.chars().any(char::is_control) {
+        return None;
+    }
+    let message = format!("must be one line of at most {MAX_FULL_NAME_CHARS} characters");
+    Some(FieldError::new("full_name", message))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn texts_are_stored_in_one_form_and_all_that_is_wrong_is_said() {
+        let mut change: ProfileChange =
+            serde_json::from_str(r#"{"email":" Ada@Example.org ","full_name":" "}"#).unwrap();
+        assert!(change.normalise().is_empty());
+        assert_eq!((change.email, change.full_name), (Some(Some("ada@example.org".into())), Some(None)));
+        let mut new = NewUser {
+            username: "a b".into(),
+            email: Some("ada".into()),
+            full_name: Some("x\ny".into()),
+            password: "unused".into(),
+            role: Role::Viewer,
+            must_change_password: false,
+        };
+        assert_eq!(new.normalise().len(), 3);
+    }
 }

@@ -23,11 +23,11 @@ fn time(value: &Value) -> DateTime<Utc> {
 fn send_history(app: &TestApp, people: &[Value]) -> Vec<Value> {
     let start: DateTime<Utc> = "2026-03-01T00:00:00Z".parse().unwrap();
     let event = |number: usize| {
-        let person = people.get(number % 4).filter(|_| number % 7 > 0);
+        let person = people.get(number % 4).filter(|_| !number.is_multiple_of(7));
         let mut event = bare_event(number as u128, person);
         event["timestamp"] = json!(text(start + TimeDelta::minutes(37 * number as i64)));
         event["camera_id"] = json!(format!("cam_{}", number % 3));
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             event["kind"] = json!("left");
         }
         event

@@ -8,10 +8,12 @@ use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use vedette::config::{Config, Environment};
+use vedette::config::{Config, Environment, EnvironmentSettings};
+use vedette::database;
 use vedette::startup::App;
 
 /// What workers show in these tests.
@@ -25,6 +27,7 @@ pub(crate) const FIRST_PASSWORD: &str = "admin123";
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     pub(crate) folder: TempDir,
+    environment: EnvironmentSettings,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -42,24 +45,28 @@ impl TestApp {
 
     /// A server with these settings and variables.
     pub(crate) fn with_variables(yaml: &str, variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config_with(folder.path(), yaml, variables);
-        Self::start_with(folder, config)
+        Self::start_in(tempfile::tempdir().unwrap(), yaml, variables)
     }
 
     /// A server in a folder another one was in.
     pub(crate) fn restart_in(folder: TempDir, yaml: &str) -> Self {
-        let config = config_in(folder.path(), yaml);
-        Self::start_with(folder, config)
+        Self::start_in(folder, yaml, &[])
     }
 
     /// Another server on the same database and folder, with the same settings.
     pub(crate) fn another(&self) -> Self {
         let yaml = std::fs::read_to_string(self.folder.path().join("config/config.dev.yaml")).unwrap();
-        Self::start_with(tempfile::tempdir().unwrap(), config_in(self.folder.path(), &yaml))
+        Self::start_with(tempfile::tempdir().unwrap(), config_in(self.folder.path(), &yaml, &[]))
+    }
+
+    /// A server in `folder` with these settings and variables.
+    pub(crate) fn start_in(folder: TempDir, yaml: &str, variables: &[(&str, &str)]) -> Self {
+        let config = config_in(folder.path(), yaml, variables);
+        Self::start_with(folder, config)
     }
 
     fn start_with(folder: TempDir, config: Config) -> Self {
+        let environment = config.environment.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell_address, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -72,7 +79,36 @@ impl TestApp {
             });
         });
         let address = address.recv().expect("the server does not start; the panic above says why");
-        Self { address, folder, stop: Some(stop), thread: Some(thread) }
+        Self { address, folder, environment, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Runs SQL on the server's database behind its back.
+    pub(crate) fn execute(&self, sql: &str) {
+        self.with_database(async |db| db.execute_unprepared(sql).await.map(drop).unwrap());
+    }
+
+    /// Rows of texts the server's database answers.
+    pub(crate) fn query(&self, sql: &str) -> Vec<Vec<String>> {
+        self.with_database(async |db| {
+            let statement = Statement::from_string(db.get_database_backend(), sql);
+            let rows = db.query_all_raw(statement).await.unwrap();
+            let texts = |row: &sea_orm::QueryResult| {
+                let columns = 0..row.column_names().len();
+                columns.map(|column| row.try_get_by_index::<String>(column).unwrap()).collect()
+            };
+            rows.iter().map(texts).collect()
+        })
+    }
+
+    /// Does `work` on the server's database behind its back.
+    pub(crate) fn with_database<T>(&self, work: impl AsyncFnOnce(&DatabaseConnection) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let db = database::connect(&self.environment).await.unwrap();
+            let answer = work(&db).await;
+            db.close().await.unwrap();
+            answer
+        })
     }
 
     /// Stops it and hands its folder over.
@@ -100,11 +136,7 @@ impl TestApp {
 
     /// Somebody who is not signed in.
     pub(crate) fn anyone(&self) -> Client {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build();
-        Client { base: format!("http://{}", self.address), agent: config.into(), headers: Vec::new() }
+        Client::to(&self.address.to_string())
     }
 
     /// Somebody who speaks HTTPS with this server of one certificate, PEM.
@@ -138,29 +170,22 @@ impl Drop for TestApp {
 }
 
 /// Settings of a test, in `folder/config` and `folder/data`.
-pub(crate) fn config_in(folder: &Path, yaml: &str) -> Config {
-    config_with(folder, yaml, &[])
-}
-
-/// The same, with more variables.
-pub(crate) fn config_with(folder: &Path, yaml: &str, more: &[(&str, &str)]) -> Config {
+pub(crate) fn config_in(folder: &Path, yaml: &str, more: &[(&str, &str)]) -> Config {
     let config_dir = folder.join("config");
     std::fs::create_dir_all(&config_dir).unwrap();
     let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n";
     std::fs::write(config_dir.join("config.yaml"), base).unwrap();
-    std::fs::write(config_dir.join("config.dev.yaml"), yaml).unwrap();
+    for name in ["config.dev.yaml", "config.prod.yaml"] {
+        std::fs::write(config_dir.join(name), yaml).unwrap();
+    }
     let data_dir = folder.join("data").display().to_string();
     let variables = [
         ("VEDETTE_DATA_DIR", data_dir.as_str()),
         ("VEDETTE_WORKER_TOKEN", WORKER_TOKEN),
         ("API_KEY", API_KEY),
     ];
-    let environment: Environment = variables
-        .iter()
-        .chain(more)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .chain(database_in(folder))
-        .collect();
+    let own = variables.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment: Environment = database_in(folder).into_iter().chain(own).collect();
     Config::load(Some(&config_dir), &environment).unwrap()
 }
 
@@ -260,6 +285,15 @@ impl Answer {
 }
 
 impl Client {
+    /// Somebody who talks to the server at `address`.
+    pub(crate) fn to(address: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .build();
+        Self { base: format!("http://{address}"), agent: config.into(), headers: Vec::new() }
+    }
+
     pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self

@@ -8,7 +8,10 @@ use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 use tempfile::TempDir;
+
+use crate::app::Client;
 
 /// Standard input that holds `text`.
 pub(crate) fn input(text: &str) -> Stdio {
@@ -194,10 +197,74 @@ fn users_are_made_and_given_passwords() {
 }
 
 #[test]
+fn settings_are_checked_and_shown_without_a_start() {
+    let installation = Installation::new();
+    assert!(installation.succeeds(&["config", "check"]).contains("development"));
+    let shown = installation.succeeds(&["config", "print"]);
+    assert!(shown.contains("port: 0  # config.yaml") && shown.contains("# environment"), "{shown}");
+    assert!(!installation.data_dir().exists(), "looking changes nothing");
+    std::fs::write(installation.0.path().join("config.dev.yaml"), "server:\n  prot: 1\n").unwrap();
+    for action in ["check", "print"] {
+        let told = installation.fails(&["config", action]);
+        assert!(told.contains("config.dev.yaml") && told.contains("line 2"), "{told}");
+    }
+}
+
+#[test]
+fn the_log_level_is_changed_while_the_server_runs() {
+    let installation = Installation::new();
+    let mut server = installation.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut wait_for = |text: &str| {
+        let mut seen = Vec::new();
+        loop {
+            let line = lines.next().unwrap_or_else(|| panic!("no `{text}` in:\n{}", seen.join("\n")));
+            let is_found = line.contains(text);
+            seen.push(line);
+            if is_found {
+                return seen;
+            }
+        }
+    };
+    let address = wait_for("listening on http://").pop().unwrap();
+    let address = address.split("http://").nth(1).unwrap().trim().to_owned();
+    let client = Client::to(&address);
+    let login = |password: &str| client.clone().signed_in("admin", password);
+    let change = json!({ "old_password": "admin123", "new_password": "a password of the tests" });
+    login("admin123").post("/api/auth/change-password", &change).expect(200);
+    let admin = login("a password of the tests");
+
+    // Requests for the health are for debugging only.
+    client.get("/api/health").expect(200);
+    let answer = admin.put("/api/logs/level", &json!({ "level": "debug" })).expect(200);
+    assert_eq!(answer["level"], "debug");
+    client.get("/api/health").expect(200);
+    let seen = wait_for("/api/health");
+    assert_eq!(seen.iter().filter(|line| line.contains("/api/health")).count(), 1, "{seen:?}");
+
+    std::fs::write(installation.0.path().join("config.dev.yaml"), "logging: {level: info}\n").unwrap();
+    let hang_up = || kill(Pid::from_raw(server.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    hang_up();
+    wait_for("read again");
+    client.get("/api/health").expect(200);
+    // What does not hold is told and changes nothing.
+    std::fs::write(installation.0.path().join("config.dev.yaml"), "logging: {level: loud}\n").unwrap();
+    hang_up();
+    let seen = wait_for("cannot be read again");
+    assert!(!seen.iter().any(|line| line.contains("/api/health")), "{seen:?}");
+
+    admin.put("/api/logs/level", &json!({ "level": "loud" })).expect_error(422, "ValidationException");
+    client.put("/api/logs/level", &json!({ "level": "debug" })).expect_error(401, "AuthenticationException");
+    std::thread::spawn(move || lines.for_each(drop));
+    stops_cleanly(server, Signal::SIGTERM);
+}
+
+#[test]
 fn help_tells_about_every_command() {
     let output = Command::new(env!("CARGO_BIN_EXE_vedette")).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    for word in ["serve", "migrate", "user", "VEDETTE_DATA_DIR", "JWT_SECRET"] {
+    for word in ["serve", "migrate", "user", "import", "config", "VEDETTE_DATA_DIR", "JWT_SECRET", "RUST_LOG"]
+    {
         assert!(help.contains(word), "{help}");
     }
     assert!(Path::new(env!("CARGO_BIN_EXE_vedette")).is_file());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vedette::config::{Config, ConfigError, Environment, PackName, Registration, Stage};
+use vedette::config::{Config, ConfigError, Environment, PackName, Registration, Stage, VARIABLES, describe};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -32,7 +32,7 @@ fn the_shipped_files_hold_and_say_the_defaults() {
     let variables = [("CONFIG_ENV", "production"), ("JWT_SECRET", SECRET)];
     let production = Config::load(Some(&shipped), &environment(&variables)).unwrap();
     assert_eq!(production.stage, Stage::Production);
-    assert_eq!(production.file.security.registration, Registration::Closed);
+    assert_eq!(production.file.security.registration, Some(Registration::Closed));
 }
 
 #[test]
@@ -164,4 +164,89 @@ fn a_stream_needs_a_server() {
     let files = [("config.yaml", "events: {redis_stream: faces}")];
     assert!(refusal(&files, &[]).contains("REDIS_HOST"));
     load(&files, &[("REDIS_HOST", "redis")]).unwrap();
+}
+
+/// `NAME` and value of every line of `.env.example`, set or commented out.
+fn example_variables() -> Vec<(String, String)> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.env.example");
+    let text = std::fs::read_to_string(file).unwrap();
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let assignments = text.lines().filter_map(|line| line.trim_start_matches('#').split_once('='));
+    assignments
+        .filter(|(name, _)| !name.is_empty() && is_name(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_example_holds_every_variable_and_no_other() {
+    let known: Vec<(String, String)> =
+        VARIABLES.iter().map(|variable| (variable.name.to_owned(), variable.default.to_owned())).collect();
+    assert_eq!(example_variables(), known);
+    // Copied as it is, it changes nothing; with every line in force, the defaults hold.
+    let defaults: Environment = example_variables().into_iter().collect();
+    let files = [("config.yaml", "")];
+    let (plain, set) = (load(&files, &[]).unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(set.path().join("config.yaml"), "").unwrap();
+    let set = Config::load(Some(set.path()), &defaults).unwrap();
+    assert_eq!(format!("{:?}", plain.environment), format!("{:?}", set.environment));
+}
+
+/// The code asks for variables by name; all those names are listed.
+#[test]
+fn no_variable_is_read_that_is_not_listed() {
+    let source = include_str!("../../src/config/environment.rs");
+    let is_name = |text: &&str| {
+        text.len() > 3
+            && text.contains('_')
+            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    let quoted: Vec<&str> = source.split('"').skip(1).step_by(2).filter(is_name).collect();
+    assert!(quoted.contains(&"JWT_SECRET"), "the source is not read as it should be");
+    for name in quoted {
+        assert!(
+            VARIABLES.iter().any(|variable| variable.name == name),
+            "{name} is not in config/variables.rs"
+        );
+    }
+}
+
+#[test]
+fn settings_are_shown_with_their_origin_and_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = "server: {port: 9000}\ncameras: {sources: [{id: a, url: 'rtsp://root:hunter2@10.0.0.7/x'}]}\n";
+    std::fs::write(folder.path().join("config.yaml"), base).unwrap();
+    std::fs::write(folder.path().join("config.dev.yaml"), "logging: {level: debug}\n").unwrap();
+    let variables = environment(&[("JWT_SECRET", SECRET), ("REDIS_HOST", "redis")]);
+    let shown = describe(Some(folder.path()), &variables, |name| name == "JWT_SECRET").unwrap();
+    for line in [
+        "  port: 9000  # config.yaml",
+        "  host: 127.0.0.1  # default",
+        "  level: debug  # config.dev.yaml",
+        "JWT_SECRET=***  # environment",
+        "REDIS_HOST=redis  # .env",
+        "REDIS_PORT=6379  # default",
+        "# DB_HOST is not set",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    assert!(shown.contains("10.0.0.7") && !shown.contains("hunter2") && !shown.contains(SECRET), "{shown}");
+    // What is shown of the files is a file.
+    let again = tempfile::tempdir().unwrap();
+    std::fs::write(again.path().join("config.yaml"), shown.split("\n# environment").next().unwrap()).unwrap();
+    let again = Config::load(Some(again.path()), &environment(&[])).unwrap();
+    assert_eq!(again.file.server.port, 9000);
+}
+
+#[test]
+fn registration_is_open_while_developing_and_closed_in_production() {
+    let production = [("CONFIG_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let open = [("config.yaml", "security: {registration: open}")];
+    let closed = [("config.yaml", "security: {registration: closed}")];
+    let unsaid = [("config.yaml", "")];
+    assert!(load(&unsaid, &[]).unwrap().is_registration_open());
+    assert!(load(&open, &[]).unwrap().is_registration_open());
+    assert!(!load(&closed, &[]).unwrap().is_registration_open());
+    assert!(!load(&unsaid, &production).unwrap().is_registration_open());
+    assert!(refusal(&open, &production).contains("security.registration"));
 }

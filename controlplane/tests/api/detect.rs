@@ -53,23 +53,3 @@ fn files_that_are_no_pictures_are_refused() {
     Form::default().send(&admin, "/api/detect").expect_error(422, "ValidationException");
     Form::default().text("picture", "x").send(&admin, "/api/detect").expect_error(422, "ValidationException");
 }
-
-#[test]
-fn two_pictures_show_one_person_or_not() {
-    let app = TestApp::start();
-    let admin = app.admin();
-    let verify = |a: &str, b: &str| {
-        let form = Form::default().file("image_a", a, &photo(a)).file("image_b", b, &photo(b));
-        form.send(&admin, "/api/verify").expect(200)
-    };
-    let same = verify("obama.jpg", "obama2.jpg");
-    assert_eq!(same["verified"], true, "{same}");
-    let other = verify("obama.jpg", "biden.jpg");
-    assert_eq!(other["verified"], false, "{other}");
-    assert!(other["similarity"].as_f64().unwrap() < other["threshold"].as_f64().unwrap());
-
-    let wall = jpeg(&image::RgbImage::new(320, 240).into());
-    let form = Form::default().file("image_a", "a", &photo("obama.jpg")).file("image_b", "b", &wall);
-    let message = form.send(&admin, "/api/verify").expect_error(422, "FaceDetectionException");
-    assert!(message.contains("image_b"), "{message}");
-}

@@ -20,7 +20,8 @@ impl Scene {
         let event = |number: usize| {
             let person = people.get(number % 3);
             let mut event = bare_event(number as u128, person);
-            let kind = if person.is_none() && number % 4 == 0 { "unknown" } else { kinds[number % 4] };
+            let kind =
+                if person.is_none() && number.is_multiple_of(4) { "unknown" } else { kinds[number % 4] };
             event["kind"] = json!(kind);
             event["camera_id"] = json!(format!("cam_{}", number % 5));
             event["confidence"] = json!((number * 7 % 100) as f64 / 100.0);

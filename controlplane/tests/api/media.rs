@@ -26,6 +26,42 @@ pub(crate) fn jpeg(picture: &DynamicImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// 48° 51′ 24″ as EXIF writes a latitude: three fractions.
+pub(crate) const LATITUDE: [u8; 24] =
+    [48, 0, 0, 0, 1, 0, 0, 0, 51, 0, 0, 0, 1, 0, 0, 0, 24, 0, 0, 0, 1, 0, 0, 0];
+
+/// A JPEG with what a phone adds: how it was held, its maker, and where it was (EXIF 2.3, little-endian).
+pub(crate) fn with_exif(jpeg: &[u8], orientation: u16) -> Vec<u8> {
+    let entry = |tag: u16, kind: u16, count: u32, value: u32| {
+        let (tag, kind) = (tag.to_le_bytes(), kind.to_le_bytes());
+        [&tag[..], &kind[..], &count.to_le_bytes()[..], &value.to_le_bytes()[..]].concat()
+    };
+    const ASCII: u16 = 2;
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    const RATIONAL: u16 = 5;
+    let maker = b"secret maker\0";
+    // Offsets count from the TIFF header: header (8), three entries (42), the GPS directory (30), then the data.
+    let (gps_at, data_at) = (8 + 2 + 3 * 12 + 4, 8 + 42 + 30);
+    let tiff = [
+        b"II*\0\x08\0\0\0".to_vec(),
+        3_u16.to_le_bytes().to_vec(),
+        entry(0x010F, ASCII, 13, data_at + 24),
+        entry(0x0112, SHORT, 1, orientation.into()),
+        entry(0x8825, LONG, 1, gps_at),
+        vec![0; 4],
+        2_u16.to_le_bytes().to_vec(),
+        entry(0x0001, ASCII, 2, u32::from(b'N')),
+        entry(0x0002, RATIONAL, 3, data_at),
+        vec![0; 4],
+        LATITUDE.to_vec(),
+        maker.to_vec(),
+    ];
+    let exif = [b"Exif\0\0".as_slice(), &tiff.concat()].concat();
+    let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+    [&jpeg[..2], &[0xFF, 0xE1], &length, &exif, &jpeg[2..]].concat()
+}
+
 /// Two photos beside each other, equally high.
 pub(crate) fn side_by_side(left: &str, right: &str) -> Vec<u8> {
     let open =

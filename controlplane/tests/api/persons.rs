@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::app::{Client, TestApp};
-use crate::media::{Form, THREE_OF_ONE, jpeg, photo, png_bomb, side_by_side};
+use crate::media::{Form, LATITUDE, THREE_OF_ONE, jpeg, photo, png_bomb, side_by_side, with_exif};
 
 const REGISTER: &str = "/api/persons/register";
 
@@ -77,6 +77,10 @@ fn three_good_photos_enrol_a_person() {
     assert_eq!(gallery["persons"][0]["templates"].as_array().unwrap().len(), 3);
 }
 
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 #[test]
 fn kept_photos_are_small_upright_and_without_metadata() {
     let app = TestApp::with(
@@ -85,13 +89,9 @@ fn kept_photos_are_small_upright_and_without_metadata() {
     let admin = app.admin();
     let original = image::load_from_memory(&photo("obama.jpg")).unwrap();
     let large = jpeg(&original.resize(10_000, 2400, image::imageops::Triangle).rotate270());
-    // Orientation 6: to be turned by 90° clockwise; and a comment that would tell where it was taken.
-    let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0secret place";
-    let mut sent = large[..2].to_vec();
-    sent.extend_from_slice(&[0xFF, 0xE1]);
-    sent.extend_from_slice(&(u16::try_from(exif.len()).unwrap() + 2).to_be_bytes());
-    sent.extend_from_slice(exif);
-    sent.extend_from_slice(&large[2..]);
+    // Orientation 6: to be turned by 90° clockwise.
+    let sent = with_exif(&large, 6);
+    assert!(contains(&sent, b"Exif") && contains(&sent, &LATITUDE) && contains(&sent, b"secret"));
 
     let form = Form::default().text("name", "Barack").file("images", "a.jpg", &sent);
     let person = form.send(&admin, REGISTER).expect(201);
@@ -101,8 +101,7 @@ fn kept_photos_are_small_upright_and_without_metadata() {
     let picture = image::load_from_memory(&kept).unwrap();
     assert_eq!(picture.height(), 1600);
     assert!(picture.width() < picture.height(), "it was sent lying on its side");
-    assert!(!kept.windows(6).any(|window| window == b"secret"));
-    assert!(!kept.windows(4).any(|window| window == b"Exif"));
+    assert!(!contains(&kept, b"Exif") && !contains(&kept, &LATITUDE) && !contains(&kept, b"secret"));
 }
 
 #[test]
@@ -229,6 +228,48 @@ fn of_requests_at_the_same_moment_one_enrols() {
     let mut statuses = attempts.map(|attempt| attempt.join().unwrap());
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409]);
+    assert_eq!(pictures(&app), 3);
+}
+
+#[test]
+fn a_registration_that_fails_half_way_leaves_nothing() {
+    let app = TestApp::start();
+    let admin = app.admin();
+    let form = || Form::default().text("name", "Barack").text("email", "b@example.org").photos(THREE_OF_ONE);
+    let photos = app.folder.path().join("data/photos");
+    let left = || {
+        assert_nothing_stored(&app, &admin);
+        assert_eq!(std::fs::read_dir(&photos).unwrap().count(), 0, "not even a folder");
+        assert!(app.query("SELECT action FROM system_logs WHERE category = 'persons'").is_empty());
+    };
+
+    // The photos cannot be put in place.
+    std::fs::remove_dir(&photos).unwrap();
+    std::fs::write(&photos, "in the way").unwrap();
+    form().send(&admin, REGISTER).expect_error(500, "InternalException");
+    std::fs::remove_file(&photos).unwrap();
+    std::fs::create_dir(&photos).unwrap();
+    left();
+
+    // The database takes the person and the first template, and no more.
+    app.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON face_templates WHEN (SELECT count(*) FROM face_templates) > 0
+         BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+    );
+    form().send(&admin, REGISTER).expect_error(503, "DatabaseException");
+    app.execute("DROP TRIGGER full");
+    left();
+
+    // The database takes everything, the photos are in place, and the commit is refused.
+    app.execute("CREATE TABLE late (id TEXT REFERENCES users(username) DEFERRABLE INITIALLY DEFERRED)");
+    app.execute(
+        "CREATE TRIGGER late AFTER INSERT ON face_templates BEGIN INSERT INTO late VALUES ('nobody'); END",
+    );
+    form().send(&admin, REGISTER).expect_error(503, "DatabaseException");
+    app.execute("DROP TRIGGER late");
+    left();
+
+    form().send(&admin, REGISTER).expect(201);
     assert_eq!(pictures(&app), 3);
 }
 

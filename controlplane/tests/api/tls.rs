@@ -46,7 +46,7 @@ fn the_server_speaks_https_and_changes_its_certificate() {
 #[test]
 fn files_that_do_not_hold_stop_the_start_and_are_named() {
     let refusal = |folder: &Path| {
-        let config = config_in(folder, &settings(folder));
+        let config = config_in(folder, &settings(folder), &[]);
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let error = runtime.block_on(App::start(config)).map(|_| ()).unwrap_err();
         format!("{error:#}")

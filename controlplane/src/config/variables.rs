@@ -1,0 +1,49 @@
+//! The variables that are settings, for help texts, `vedette config print` and `.env.example`. Each may stand in the
+//! environment or in `.env`.
+
+/// A variable one can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// What holds when it is not set; empty for nothing.
+    pub default: &'static str,
+    /// Whether its value must not be shown.
+    pub is_secret: bool,
+}
+
+const fn open(name: &'static str, default: &'static str, about: &'static str) -> Variable {
+    Variable { name, about, default, is_secret: false }
+}
+
+const fn secret(name: &'static str, about: &'static str) -> Variable {
+    Variable { name, about, default: "", is_secret: true }
+}
+
+/// All of them, in the order they are listed in.
+pub const VARIABLES: &[Variable] = &[
+    open("CONFIG_ENV", "development", "development or production"),
+    open("VEDETTE_DATA_DIR", "data", "everything written: database, photos, snapshots, logs"),
+    open("DB_HOST", "", "PostgreSQL's host; SQLite in the data folder when it is not set"),
+    open("DB_PORT", "5432", "PostgreSQL's port"),
+    open("DB_NAME", "vedette", "PostgreSQL's database"),
+    open("DB_USER", "", "PostgreSQL's user; needed with DB_HOST"),
+    secret("DB_PASSWORD", "that user's password; needed with DB_HOST"),
+    open("REDIS_HOST", "", "Redis's host; caches are kept in memory when it is not set"),
+    open("REDIS_PORT", "6379", "Redis's port"),
+    secret("REDIS_PASSWORD", "Redis's password"),
+    secret(
+        "JWT_SECRET",
+        "signs access tokens, 32 characters or more; production needs it, else one is made up",
+    ),
+    open("JWT_ALGORITHM", "HS256", "HS256, HS384 or HS512"),
+    open("JWT_EXPIRATION_MINUTES", "480", "how long an access token holds, 1 to 527040"),
+    open("JWT_ISSUER", "vedette", "who gives access tokens out"),
+    open("JWT_AUDIENCE", "vedette-api", "whom they are for; tokens of others are refused"),
+    secret("ADMIN_PASSWORD", "first password of the first user, admin"),
+    secret("API_KEY", "lets programs hand in events and read the gallery (X-API-Key), 16 characters or more"),
+    secret("VEDETTE_WORKER_TOKEN", "lets workers of other hosts in, 16 characters or more"),
+    open("VEDETTE_WORKER", "", "the worker's program, when it lies neither beside ours nor on the path"),
+];
