@@ -28,7 +28,7 @@ fn news(app: &TestApp) -> Vec<String> {
 
 /// Everything the table holds, as text.
 fn all_text(app: &TestApp) -> String {
-    let columns = ["level", "category", "action", "actor_id", "actor", "subject", "address", "details"];
+    let columns = ["level", "category", "action", "hex(actor_id)", "actor", "subject", "address", "details"];
     let columns = columns.map(|column| format!("coalesce(CAST({column} AS TEXT), '')")).join(" || ' ' || ");
     app.query(&format!("SELECT {columns} FROM system_logs")).concat().join("\n")
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use ureq::http::StatusCode;
-use ureq::http::header::RETRY_AFTER;
+use ureq::http::header::{EXPECT, RETRY_AFTER};
 use ureq::unversioned::multipart::Form;
 use url::Url;
 
@@ -159,7 +159,8 @@ impl Client {
                     .file("images", photo)
                     .with_context(|| format!("cannot read `{}`", photo.display()))?;
             }
-            let request = self.agent.post(self.url("/api/persons/register"));
+            // A server that refuses does not read the photos; one that is still sending would not hear why.
+            let request = self.agent.post(self.url("/api/persons/register")).header(EXPECT, "100-continue");
             Ok(request.header(self.credential.0, &self.credential.1).send(form)?)
         })?;
         match answer.status {
