@@ -16,6 +16,7 @@ pub use service::remove_orphaned_photos;
 use uuid::Uuid;
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
+use warp::filters::path::Peek;
 
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
@@ -108,9 +109,21 @@ fn face_routes(state: &State) -> Route {
 }
 
 fn person() -> BoxedFilter<(Uuid,)> {
-    warp::path("persons").and(filters::uuid_param("person")).and(warp::path::end()).boxed()
+    person_id().and(warp::path::end()).boxed()
 }
 
 fn faces() -> BoxedFilter<(Uuid,)> {
-    warp::path("persons").and(filters::uuid_param("person")).and(warp::path("faces")).boxed()
+    person_id().and(warp::path("faces")).boxed()
+}
+
+/// `/persons/{id}`. `register` is no id to complain about: that would cover up why its own route refused.
+fn person_id() -> BoxedFilter<(Uuid,)> {
+    let is_id = |rest: Peek| async move {
+        match rest.segments().next() {
+            Some("register") => Err(warp::reject::not_found()),
+            _ => Ok(()),
+        }
+    };
+    let is_id = warp::path::peek().and_then(is_id).untuple_one();
+    warp::path("persons").and(is_id).and(filters::uuid_param("person")).boxed()
 }

@@ -94,7 +94,8 @@ fn an_import_that_cannot_begin_says_why() {
     assert!(fails(&["--url", "ftp://x", "--token", "x"]).contains("http://"));
     let admin = app.admin();
     let reader = admin.post("/api/api-keys", &json!({ "name": "reader", "scopes": ["read"] })).expect(201);
-    assert!(fails(&["--url", &url, "--token", reader["key"].as_str().unwrap()]).contains("operate"));
+    let told = fails(&["--url", &url, "--token", reader["key"].as_str().unwrap()]);
+    assert!(told.contains("operate"), "{told}");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert!(fails(&["--url", &format!("http://{nobody}"), "--token", "x"]).contains("no answer"));
     std::fs::write(folder.path().join("people.csv"), "nome\nAda\n").unwrap();
