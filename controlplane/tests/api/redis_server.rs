@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::app::{TestApp, eventually};
+use crate::app::{TestApp, database_in, eventually};
 
 /// Starts the server, tells its process id, and ends it as soon as its own standard input ends: with us.
 const SCRIPT: &str = "redis-server --port \"$1\" --bind 127.0.0.1 --save '' --appendonly yes --appendfsync always \
@@ -94,7 +94,10 @@ impl RedisServer {
     /// A further instance, on the database of `app`.
     pub(crate) fn app_beside(&self, app: &TestApp, yaml: &str) -> TestApp {
         let data_dir = app.folder.path().join("data").display().to_string();
-        self.app_with(yaml, &[("VEDETTE_DATA_DIR", &data_dir)])
+        let database = database_in(app.folder.path());
+        let database = database.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let beside: Vec<(&str, &str)> = database.chain([("VEDETTE_DATA_DIR", data_dir.as_str())]).collect();
+        self.app_with(yaml, &beside)
     }
 
     fn app_with(&self, yaml: &str, variables: &[(&str, &str)]) -> TestApp {

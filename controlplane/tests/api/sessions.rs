@@ -1,7 +1,6 @@
 //! Visits: made of events in whatever order, number and portions these arrive.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 
 use crate::app::{Client, TestApp};
@@ -128,15 +127,9 @@ fn a_visit_stays_open_until_the_person_was_not_seen_for_a_while() {
     assert!(open[0]["last_seen"].is_string());
     assert!(sessions(&app.admin(), "open=false").is_empty());
 
+    let hour_earlier = "UPDATE sessions SET entry_time = '2026-01-05T11:00:00+00:00', exit_time = '2026-01-05T11:00:00+00:00'";
+    app.execute(hour_earlier);
     let folder = app.stop();
-    let file = folder.path().join("data/vedette.db");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let db = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
-        let hour_earlier = "UPDATE sessions SET entry_time = '2026-01-05T11:00:00+00:00', exit_time = '2026-01-05T11:00:00+00:00'";
-        db.execute_unprepared(hour_earlier).await.unwrap();
-        db.close().await.unwrap();
-    });
     let app = TestApp::restart_in(folder, ONE_PHOTO_IS_ENOUGH);
     let admin = app.admin();
     while sessions(&admin, "open=true").len() == 1 {
