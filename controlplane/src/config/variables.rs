@@ -44,6 +44,7 @@ pub const VARIABLES: &[Variable] = &[
     open("JWT_AUDIENCE", "vedette-api", "whom they are for; tokens of others are refused"),
     secret("ADMIN_PASSWORD", "first password of the first user, admin"),
     secret("API_KEY", "lets programs hand in events and read the gallery (X-API-Key), 16 characters or more"),
+    secret("METRICS_TOKEN", "shows /metrics to other hosts (Authorization: Bearer), 16 characters or more"),
     secret("VEDETTE_WORKER_TOKEN", "lets workers of other hosts in, 16 characters or more"),
     open("VEDETTE_WORKER", "", "the worker's program, when it lies neither beside ours nor on the path"),
 ];

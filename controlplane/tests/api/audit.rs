@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{FIRST_PASSWORD, TestApp};
+use crate::app::{FIRST_PASSWORD, TestApp, on_postgres};
 use crate::media::{Form, THREE_OF_ONE};
 
 const PASSWORD: &str = "a password of the tests";
@@ -28,7 +28,9 @@ fn news(app: &TestApp) -> Vec<String> {
 
 /// Everything the table holds, as text.
 fn all_text(app: &TestApp) -> String {
-    let columns = ["level", "category", "action", "hex(actor_id)", "actor", "subject", "address", "details"];
+    let actor_id =
+        if on_postgres() { "upper(replace(CAST(actor_id AS TEXT), '-', ''))" } else { "hex(actor_id)" };
+    let columns = ["level", "category", "action", actor_id, "actor", "subject", "address", "details"];
     let columns = columns.map(|column| format!("coalesce(CAST({column} AS TEXT), '')")).join(" || ' ' || ");
     app.query(&format!("SELECT {columns} FROM system_logs")).concat().join("\n")
 }

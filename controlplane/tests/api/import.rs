@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::app::TestApp;
+use crate::app::{TestApp, database_in};
 use crate::media::{THREE_OF_ONE, photo};
 
 /// A folder with a table and photos: one person by a list, one by a folder.
@@ -70,7 +70,10 @@ fn a_local_import_needs_no_token_and_leaves_no_key() {
     let config = format!("server: {{port: {}}}\n", app.address.port());
     std::fs::write(folder.path().join("config.yaml"), config).unwrap();
     let data_dir = app.folder.path().join("data").display().to_string();
-    let (_, told, _) = import(folder.path(), &["--config", "."], &[("VEDETTE_DATA_DIR", &data_dir)]);
+    let database = database_in(app.folder.path());
+    let mut variables = vec![("VEDETTE_DATA_DIR", data_dir.as_str())];
+    variables.extend(database.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let (_, told, _) = import(folder.path(), &["--config", "."], &variables);
     assert!(told.contains("1 enrolled"), "{told}");
     let admin = app.admin();
     assert_eq!(admin.get("/api/persons").expect(200)["total"], 1);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::app::{Client, TestApp};
+use crate::app::{Client, TestApp, on_postgres};
 use crate::media::{Form, LATITUDE, THREE_OF_ONE, jpeg, photo, png_bomb, side_by_side, with_exif};
 
 const REGISTER: &str = "/api/persons/register";
@@ -263,25 +263,43 @@ fn a_registration_that_fails_half_way_leaves_nothing() {
     left();
 
     // The database takes the person and the first template, and no more.
-    app.execute(
-        "CREATE TRIGGER full BEFORE INSERT ON face_templates WHEN (SELECT count(*) FROM face_templates) > 0
-         BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+    on_every_template(
+        &app,
+        "BEFORE",
+        "SELECT RAISE(ABORT, 'the disk is full') FROM face_templates",
+        "IF (SELECT count(*) FROM face_templates) > 0 THEN RAISE EXCEPTION 'the disk is full'; END IF",
     );
     form().send(&admin, REGISTER).expect_error(503, "DatabaseException");
-    app.execute("DROP TRIGGER full");
+    nothing_on_templates(&app);
     left();
 
     // The database takes everything, the photos are in place, and the commit is refused.
     app.execute("CREATE TABLE late (id TEXT REFERENCES users(username) DEFERRABLE INITIALLY DEFERRED)");
-    app.execute(
-        "CREATE TRIGGER late AFTER INSERT ON face_templates BEGIN INSERT INTO late VALUES ('nobody'); END",
-    );
+    let insert = "INSERT INTO late VALUES ('nobody')";
+    on_every_template(&app, "AFTER", insert, insert);
     form().send(&admin, REGISTER).expect_error(503, "DatabaseException");
-    app.execute("DROP TRIGGER late");
+    nothing_on_templates(&app);
     left();
 
     form().send(&admin, REGISTER).expect(201);
     assert_eq!(pictures(&app), 3);
+}
+
+/// Has the database do something with every template it stores, in the language of each database.
+fn on_every_template(app: &TestApp, when: &str, sqlite: &str, postgres: &str) {
+    app.execute(&if on_postgres() {
+        format!(
+            "CREATE FUNCTION interfere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {postgres}; RETURN NEW; END $$;
+             CREATE TRIGGER interfere {when} INSERT ON face_templates FOR EACH ROW EXECUTE FUNCTION interfere()"
+        )
+    } else {
+        format!("CREATE TRIGGER interfere {when} INSERT ON face_templates BEGIN {sqlite}; END")
+    });
+}
+
+fn nothing_on_templates(app: &TestApp) {
+    let table = if on_postgres() { " ON face_templates; DROP FUNCTION interfere" } else { "" };
+    app.execute(&format!("DROP TRIGGER interfere{table}"));
 }
 
 #[test]
