@@ -36,12 +36,12 @@ impl MigratorTrait for Migrator {
             Box::new(m20260101_000006_create_detections::Migration),
             Box::new(m20260101_000007_create_sessions::Migration),
             Box::new(m20260101_000008_create_workers::Migration),
-            Box::new(m20261125_000031_create_camera_leases::Migration),
+            Box::new(m20261125_000011_create_api_keys::Migration),
+            Box::new(m20261125_000012_create_system_logs::Migration),
             Box::new(m20261125_000021_add_sessions_is_open::Migration),
             Box::new(m20261125_000022_create_detection_rollups::Migration),
             Box::new(m20261125_000023_index_detections::Migration),
-            Box::new(m20261125_000011_create_api_keys::Migration),
-            Box::new(m20261125_000012_create_system_logs::Migration),
+            Box::new(m20261125_000031_create_camera_leases::Migration),
         ]
     }
 }

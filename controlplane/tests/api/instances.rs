@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::app::{Client, TestApp, eventually};
+use crate::media::{Form, THREE_OF_ONE};
+use crate::users::two_remove_each_other;
 
 fn beat(worker: &Client, id: &str, cameras: &[Value]) -> Value {
     let body = json!({ "host": "edge", "version": "0.1.0", "pid": 7, "cameras": cameras });
@@ -72,4 +74,70 @@ fn signing_out_at_one_server_is_signing_out() {
     eventually("the other server refuses the token", || {
         (at_two.get("/api/auth/me").status == 401).then_some(())
     });
+}
+
+#[test]
+fn accounts_keys_and_cameras_of_one_server_are_the_others() {
+    let one = TestApp::start();
+    let other = one.another();
+    let admin = one.admin();
+    let new = json!({ "username": "Ada", "email": "ada@example.org", "password": "a password of the tests" });
+    one.anyone().post("/api/auth/register", &new).expect(201);
+    other.anyone().post("/api/auth/register", &new).expect_error(409, "DuplicateResourceException");
+    assert_eq!(admin.get("/api/users?search=ADA&role=viewer").expect(200)["total"], 1);
+    let ada = other.anyone().signed_in("ada", "a password of the tests");
+    ada.put("/api/auth/me", &json!({ "email": null })).expect(200);
+    ada.post("/api/auth/logout", &json!({})).expect(204);
+
+    let key = admin.post("/api/api-keys", &json!({ "name": "door", "scopes": ["operate"] })).expect(201);
+    let program = other.anyone().with_header("X-API-Key", key["key"].as_str().unwrap());
+    program.post("/api/cameras", &json!({ "id": "cam_01", "url": "test://" })).expect(201);
+    program.post("/api/cameras/cam_01/start", &json!({})).expect(200);
+    program.delete("/api/cameras/cam_01").expect(204);
+    let key = format!("/api/api-keys/{}", key["id"].as_str().unwrap());
+    admin.delete(&key).expect(204);
+    program.get("/api/cameras").expect(401);
+
+    let actions = one.query("SELECT category || '.' || action FROM system_logs ORDER BY id").concat();
+    let expected = [
+        "users.created",
+        "auth.login",
+        "users.registered",
+        "auth.login",
+        "users.changed",
+        "auth.logout",
+        "api_keys.created",
+        "cameras.created",
+        "cameras.started",
+        "cameras.deleted",
+        "api_keys.deleted",
+    ];
+    assert_eq!(actions, expected);
+    two_remove_each_other(&one, &other);
+}
+
+#[test]
+fn of_requests_at_two_servers_one_enrols() {
+    let one = TestApp::start();
+    let servers = [one.another(), one];
+    let attempt = |index: usize| {
+        let client = servers[index % 2].admin();
+        std::thread::spawn(move || {
+            let form = Form::default().text("name", "Barack").photos(THREE_OF_ONE);
+            form.send(&client, "/api/persons/register").status
+        })
+    };
+    let attempts: Vec<_> = (0..4).map(attempt).collect();
+    let mut statuses: Vec<u16> = attempts.into_iter().map(|attempt| attempt.join().unwrap()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409]);
+    for server in &servers {
+        let admin = server.admin();
+        assert_eq!(admin.get("/api/persons").expect(200)["total"], 1);
+        assert_eq!(server.worker().get("/api/gallery").expect(200)["persons"].as_array().unwrap().len(), 1);
+    }
+    let people = servers[1].admin().get("/api/persons").expect(200);
+    let path = format!("/api/persons/{}?erase=true", people["items"][0]["id"].as_str().unwrap());
+    servers[0].admin().delete(&path).expect(204);
+    assert_eq!(servers[1].admin().get("/api/persons").expect(200)["total"], 0);
 }
