@@ -22,13 +22,13 @@ impl MigrationTrait for Migration {
             });
             manager.create_index(index).await?;
         }
-        // Few visits last at any time: what the sweep looks through stays small however long the history is.
+        // Few visits last at any time: what the sweep reads stays small however long the history is.
         manager
             .create_index(
                 Index::create()
-                    .name("idx_sessions_exit_time_open")
+                    .name("idx_sessions_entry_time_open")
                     .table("sessions")
-                    .col("exit_time")
+                    .col("entry_time")
                     .cond_where(Expr::col("is_open"))
                     .to_owned(),
             )
@@ -36,7 +36,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let names = INDEXES.iter().map(|(name, _)| *name).chain(["idx_sessions_exit_time_open"]);
+        let names = INDEXES.iter().map(|(name, _)| *name).chain(["idx_sessions_entry_time_open"]);
         for name in names {
             manager.drop_index(Index::drop().name(name).table("sessions").to_owned()).await?;
         }

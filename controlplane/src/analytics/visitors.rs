@@ -157,13 +157,14 @@ fn on_days((first, end): (i64, i64)) -> Condition {
     let ((first_block, first_bit), (last_block, last_bit)) = (block_of(first), block_of(end - 1));
     // The first day's bit and all above; the last day's and all below.
     let (from_first, to_last) = (-first_bit, last_bit | (last_bit - 1));
-    let with = |block: i64, days: i64| {
-        let any = Expr::col(Column::Days).bit_and(days).ne(0_i64);
-        Condition::all().add(Column::Block.eq(block)).add(any)
-    };
+    let with = |days: i64| Expr::col(Column::Days).bit_and(days).ne(0_i64);
     if first_block == last_block {
-        return with(first_block, from_first & to_last);
+        return Condition::all().add(Column::Block.eq(first_block)).add(with(from_first & to_last));
     }
-    let between = Condition::all().add(Column::Block.gt(first_block)).add(Column::Block.lt(last_block));
-    Condition::any().add(with(first_block, from_first)).add(between).add(with(last_block, to_last))
+    // One range of the primary key, and what its ends leave out.
+    Condition::all()
+        .add(Column::Block.gte(first_block))
+        .add(Column::Block.lte(last_block))
+        .add(Condition::any().add(Column::Block.gt(first_block)).add(with(from_first)))
+        .add(Condition::any().add(Column::Block.lt(last_block)).add(with(to_last)))
 }

@@ -123,6 +123,19 @@ impl DetectionFilter {
         Ok((column, order))
     }
 
+    /// Whether nothing but confidence is asked for.
+    pub(super) fn has_only_confidence(&self) -> bool {
+        let others = [
+            self.person_id.is_some(),
+            self.camera_id.is_some(),
+            self.from.is_some(),
+            self.to.is_some(),
+            self.known.is_some(),
+            self.kind.is_some(),
+        ];
+        !others.contains(&true)
+    }
+
     /// Says what does not hold.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.min_confidence.is_some_and(|confidence| !(0.0..=1.0).contains(&confidence)) {

@@ -48,7 +48,11 @@ impl Total {
         if filter.min_confidence.is_none() {
             return Ok(Self::Stretches(stretches(db, filter).await?));
         }
-        let lead = lead_of_confidence(db, filter).await?;
+        let lead = if filter.has_only_confidence() {
+            Lead::Confidence
+        } else {
+            lead_of_confidence(db, filter).await?
+        };
         let count = count_some(db, filter, lead).await?;
         Ok(if count > MOST_COUNTED { Self::Minimum(MOST_COUNTED) } else { Self::Exact(count) })
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{LockBehavior, LockType, OnConflict, Query};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ pub(super) async fn close_ended(
     gap: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<u64, DbErr> {
-    let is_over = Condition::all().add(Column::IsOpen.eq(true)).add(Column::ExitTime.lt(now - gap));
+    let is_over = Condition::all().add(Expr::col(Column::IsOpen)).add(Column::ExitTime.lt(now - gap));
     let some = Query::select()
         .column(Column::Id)
         .from(Entity)

@@ -34,7 +34,9 @@ pub(super) async fn list(
         query = query.filter(Column::EntryTime.lt(to));
     }
     if let Some(open) = filter.open {
-        query = query.filter(Column::IsOpen.eq(open));
+        // As the condition of the index has it: neither database looks behind a parameter for it.
+        let is_open = Expr::col(Column::IsOpen);
+        query = query.filter(if open { is_open } else { is_open.not() });
     }
     let total = query.clone().count(db).await?;
     let sessions = query

@@ -41,7 +41,7 @@ fn seed(arguments: &Arguments) -> Result<()> {
     let step = |what: &str| println!("{:6.1} s  {what}", started.elapsed().as_secs_f64());
     migrate("up")?;
     let store = Store::open()?;
-    let count = store.number("SELECT count(*) FROM (SELECT 1 FROM detections LIMIT 1) AS some")?;
+    let count = store.number("SELECT count(*) FROM (SELECT 1 FROM detections LIMIT 1) AS first")?;
     ensure!(count == 0, "there are detections in the database already; seed an empty one");
 
     let indexes = store.indexes("detections")?;
