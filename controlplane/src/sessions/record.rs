@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Query, SimpleExpr};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
 use uuid::Uuid;
 
@@ -101,7 +101,13 @@ fn touching((person_id, camera_id): &Visitor, sightings: &[Visit], gap: TimeDelt
         .add(Column::PersonId.eq(*person_id))
         .add(Column::CameraId.eq(camera_id.as_str()))
         .add_option(entry.map(|entry| Column::ExitTime.gte(entry - gap)))
-        .add_option(exit.map(|exit| Column::EntryTime.lte(exit + gap)))
+        .add_option(exit.map(|exit| entry_time().lte(exit + gap)))
+}
+
+/// The entry, wrapped so that no index is looked through for it: most of a camera's visits began before, few are one
+/// person's.
+fn entry_time() -> SimpleExpr {
+    Func::coalesce([Expr::col(Column::EntryTime), Expr::col(Column::EntryTime)]).into()
 }
 
 /// Closes visits of people who were not seen for `gap` before `now`, and says how many. A visit that is being
