@@ -26,6 +26,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements slower than this are worth a line in the log.
 const SLOW_STATEMENT: Duration = Duration::from_millis(500);
 const MAX_SQLITE_CONNECTIONS: u32 = 8;
+/// Pages one connection keeps, if it needs them: the indexes events are inserted into at random places.
+const SQLITE_CACHE_KIB: u32 = 32 * 1024;
 const MAX_POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Where SQLite keeps everything.
@@ -56,6 +58,7 @@ async fn connect_sqlite(file: &Path) -> Result<DatabaseConnection> {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
+            .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
     });

@@ -25,7 +25,7 @@ const WORKER_TOKEN: &str = "token of the benchmark";
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How often each query is asked, after three times to warm up
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     rounds: usize,
     /// Events in one batch
     #[arg(long, default_value_t = 1000)]
