@@ -14,9 +14,9 @@ use crate::filters::{Route, respond};
 struct Frontend;
 
 /// Files that belong to the frontend's development, not to the dashboard.
-const NOT_SERVED: [&str; 3] = ["tests/", "package.json", "vendor/README.md"];
+const NOT_SERVED: [&str; 2] = ["tests/", "package.json"];
 
-/// Every file of the dashboard; `/` is `index.html`, `/docs` is `docs.html`.
+/// Every file of the dashboard; `/` is `index.html`.
 pub fn routes() -> Route {
     let find = |path: FullPath| async move { find(path.as_str()).ok_or_else(warp::reject::not_found) };
     warp::path::full()
@@ -40,9 +40,7 @@ fn find(path: &str) -> Option<Asset> {
     if NOT_SERVED.iter().any(|hidden| name.starts_with(hidden)) {
         return None;
     }
-    let page = (!name.contains(['.', '/'])).then(|| format!("{name}.html"));
-    let name = page.unwrap_or_else(|| name.to_owned());
-    Frontend::get(&name).map(|file| Asset { name, file })
+    Frontend::get(name).map(|file| Asset { name: name.to_owned(), file })
 }
 
 fn answer(asset: Asset, known: Option<&str>) -> Result<warp::reply::Response, ApiError> {
