@@ -4,13 +4,12 @@
 use std::collections::HashSet;
 
 use chrono::{TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _,
 };
 
 use crate::entity::camera_leases::{ActiveModel, Column, Entity};
-use crate::entity::cameras;
 
 /// How long a lease holds; workers renew theirs every second.
 pub(super) const LEASE: TimeDelta = TimeDelta::seconds(5);
@@ -42,13 +41,14 @@ pub(super) async fn claim(
     Ok(mine.all(db).await?.into_iter().map(|lease| lease.camera_id).collect())
 }
 
-/// Forgets the leases of cameras that are not to run.
-pub(super) async fn release_unwanted(db: &DatabaseConnection) -> Result<(), DbErr> {
-    let wanted = Query::select()
-        .column(cameras::Column::Id)
-        .from(cameras::Entity)
-        .and_where(cameras::Column::ShouldRun.eq(true))
-        .to_owned();
-    Entity::delete_many().filter(Column::CameraId.not_in_subquery(wanted)).exec(db).await?;
+/// Forgets the leases of cameras that are not to run; most of the time there are none, and nothing is written.
+pub(super) async fn release(
+    db: &DatabaseConnection,
+    camera_ids: impl Iterator<Item = String>,
+) -> Result<(), DbErr> {
+    let camera_ids: Vec<String> = camera_ids.collect();
+    if !camera_ids.is_empty() {
+        Entity::delete_many().filter(Column::CameraId.is_in(camera_ids)).exec(db).await?;
+    }
     Ok(())
 }

@@ -91,9 +91,7 @@ async fn refresh(db: &DatabaseConnection, registry: &WorkerRegistry) -> Result<(
         (row.id, age, reports)
     });
     let workers = workers.collect();
-    leases::release_unwanted(db).await?;
-    let valid = camera_leases::Column::ExpiresAt.gt(now);
-    let leases = camera_leases::Entity::find().filter(valid).all(db).await?;
+    let mut leases = camera_leases::Entity::find().all(db).await?;
     let wanted: Vec<String> = entity::cameras::Entity::find()
         .select_only()
         .column(entity::cameras::Column::Id)
@@ -102,6 +100,9 @@ async fn refresh(db: &DatabaseConnection, registry: &WorkerRegistry) -> Result<(
         .all(db)
         .await?;
     let wanted: HashSet<String> = wanted.into_iter().collect();
+    let is_over = |lease: &camera_leases::Model| !wanted.contains(&lease.camera_id);
+    leases::release(db, leases.extract_if(.., |lease| is_over(lease)).map(|lease| lease.camera_id)).await?;
+    leases.retain(|lease| lease.expires_at > now);
     let holders: HashMap<String, String> =
         leases.into_iter().map(|lease| (lease.camera_id, lease.worker_id)).collect();
     registry.refresh(workers, holders, |camera_id| wanted.contains(camera_id), Instant::now());

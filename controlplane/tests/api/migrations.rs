@@ -4,6 +4,7 @@ use serde_json::json;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use crate::app::TestApp;
+use crate::ingest::bare_event;
 use crate::media::{Form, THREE_OF_ONE};
 
 /// A server whose tables all hold something.
@@ -15,18 +16,12 @@ fn with_data() -> TestApp {
     admin.post("/api/api-keys", &json!({ "name": "program", "scopes": ["read"] })).expect(201);
     let form = Form::default().text("name", "Barack").photos(THREE_OF_ONE);
     let person = form.send(&admin, "/api/persons/register").expect(201);
-    let event = |index: u32, person: serde_json::Value| {
-        json!({
-            "event_id": format!("00000000-0000-7000-8000-{index:012}"), "kind": "recognized", "camera_id": "door",
-            "track_id": index, "timestamp": chrono::Utc::now(), "stream_time_ms": 40 * index,
-            "bounding_box": { "x": 1, "y": 2, "width": 30, "height": 40 }, "frame": { "width": 640, "height": 480 },
-            "confidence": 0.9, "quality": 0.8, "person": person
-        })
+    let event = |number: u128| {
+        let mut event = bare_event(number, Some(&person).filter(|_| number.is_multiple_of(2)));
+        event["timestamp"] = json!(chrono::Utc::now());
+        event
     };
-    let known = json!({ "id": person["id"], "name": "Barack", "similarity": 0.7, "margin": 0.3 });
-    let events: Vec<_> = (1..=20)
-        .map(|index| event(index, if index % 2 == 0 { known.clone() } else { json!(null) }))
-        .collect();
+    let events: Vec<_> = (1..=20).map(event).collect();
     app.worker().post("/api/ingest", &json!(events)).expect(200);
     let heartbeat = json!({ "host": "edge", "version": "0.1.0", "pid": 7, "cameras": [] });
     app.worker().post("/api/workers/local/heartbeat", &heartbeat).expect(200);
