@@ -11,6 +11,7 @@ use std::sync::Arc;
 use sea_orm::{DbErr, SqlErr};
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use warp::Reply;
 use warp::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{StatusCode, header};
@@ -238,6 +239,24 @@ impl FieldError {
     }
 }
 
+/// What an [`ApiError`] looks like to a client.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody<'a> {
+    /// What kind of failure it is, for programs.
+    #[schema(examples("NotFoundException"))]
+    error: &'static str,
+    /// What happened and what to do about it, for people.
+    #[schema(examples("no camera `door`"))]
+    message: &'a str,
+    /// The path that was asked for.
+    #[schema(examples("/api/cameras/door"))]
+    path: &'a str,
+    /// More, such as `{"field","message"}` for each field that does not hold.
+    #[schema(value_type = Vec<Object>)]
+    details: &'a [Value],
+}
+
 /// An [`ApiError`] raised by a filter.
 #[derive(Clone, Debug)]
 struct Refused(Arc<ApiError>);
@@ -291,12 +310,8 @@ pub fn render(mut response: Response, path: &str) -> Response {
     let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() else { return response };
     log_cause(&error, path);
     let (body, content_type) = if is_api(path) {
-        let body = json!({
-            "error": error.kind.name(),
-            "message": error.message,
-            "path": path,
-            "details": error.details,
-        });
+        let ApiError { kind, message, details, .. } = &*error;
+        let body = json!(ErrorBody { error: kind.name(), message, path, details });
         (body.to_string(), "application/json")
     } else {
         (format!("{}\n", error.message), "text/plain; charset=utf-8")

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use warp::filters::BoxedFilter;
 use warp::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -353,13 +354,15 @@ impl PageRequest {
 }
 
 /// One page of a list, as every list answers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     items: Vec<T>,
+    /// Of the whole list.
     total: u64,
     /// Counting ended at `total`; there are more. Left out when it is not so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     total_is_minimum: bool,
+    /// From 1.
     page: u64,
     page_size: u64,
 }
@@ -371,24 +374,32 @@ impl<T> Page<T> {
     }
 }
 
+const DEFAULT_PAGE_SIZE: u64 = 50;
+const MAX_PAGE_SIZE: u64 = 500;
+/// Beyond this the database's arithmetic on offsets could overflow; no list is as long.
+const MAX_PAGE: u64 = 1_000_000_000;
+
+/// Which page of a list is wanted, unchecked.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// From 1.
+    #[param(minimum = 1, maximum = 1_000_000_000, default = 1)]
+    page: Option<u64>,
+    /// Entries on a page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    page_size: Option<u64>,
+}
+
 /// `page` (from 1) and `page_size` of the query.
 pub fn page() -> BoxedFilter<(PageRequest,)> {
-    #[derive(Deserialize)]
-    struct PageQuery {
-        page: Option<u64>,
-        page_size: Option<u64>,
-    }
-    const DEFAULT_SIZE: u64 = 50;
-    const MAX_SIZE: u64 = 500;
-    // Beyond this the database's arithmetic on offsets could overflow; no list is as long.
-    const MAX_PAGE: u64 = 1_000_000_000;
     let check = |query: PageQuery| async move {
-        let (page, page_size) = (query.page.unwrap_or(1), query.page_size.unwrap_or(DEFAULT_SIZE));
+        let (page, page_size) = (query.page.unwrap_or(1), query.page_size.unwrap_or(DEFAULT_PAGE_SIZE));
         if !(1..=MAX_PAGE).contains(&page) {
             return Err(ApiError::validation("page", "must be a whole number from 1"));
         }
-        if !(1..=MAX_SIZE).contains(&page_size) {
-            return Err(ApiError::validation("page_size", format!("must be from 1 to {MAX_SIZE}")));
+        if !(1..=MAX_PAGE_SIZE).contains(&page_size) {
+            return Err(ApiError::validation("page_size", format!("must be from 1 to {MAX_PAGE_SIZE}")));
         }
         Ok(PageRequest { page, page_size })
     };

@@ -1,6 +1,7 @@
 //! `GET /api/health`: whether this instance can do its work, for people and load balancers.
 
-use serde_json::json;
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
 use warp::Filter as _;
 use warp::Reply;
 use warp::http::StatusCode;
@@ -8,23 +9,71 @@ use warp::http::StatusCode;
 use crate::database;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+use crate::supervisor::LocalWorkerStatus;
+use crate::vision::VisionStatus;
+
+/// What the API's description says of it.
+#[derive(OpenApi)]
+#[openapi(paths(health))]
+pub struct Docs;
 
 /// `/health`.
 pub fn routes(state: &State) -> Route {
     warp::path!("health").and(warp::get()).and(filters::with_state(state)).then(health).map(respond).boxed()
 }
 
+/// How this instance is doing.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({
+    "status": "healthy", "database": "connected", "face_detector": "initialized", "api": "running",
+    "cache": "in-process", "workers": { "local": "running", "connected": 1 }, "version": "0.1.0"
+})))]
+struct Health {
+    /// `healthy`, or `unhealthy` without its database.
+    status: &'static str,
+    /// `connected` or `unavailable`.
+    database: &'static str,
+    face_detector: VisionStatus,
+    /// `running`.
+    api: &'static str,
+    /// `in-process`, or how Redis is doing.
+    cache: String,
+    workers: Workers,
+    version: &'static str,
+}
+
+/// Who analyses cameras.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkersHealth)]
+struct Workers {
+    /// The worker of this host.
+    local: LocalWorkerStatus,
+    /// Workers that report.
+    connected: usize,
+}
+
+/// See how the server is doing
+///
+/// For load balancers, too.
+#[utoipa::path(
+    get,
+    path = "/api/health",
+    responses(
+        (status = 200, description = "It can do its work.", body = Health),
+        (status = 503, description = "The database is gone.", body = Health),
+    )
+)]
 async fn health(state: State) -> impl Reply {
     let is_available = database::is_available(&state.db, &state.config.environment).await;
-    let body = json!({
-        "status": if is_available { "healthy" } else { "unhealthy" },
-        "database": if is_available { "connected" } else { "unavailable" },
-        "face_detector": state.vision.status(),
-        "api": "running",
-        "cache": state.redis.as_ref().map_or_else(|| "in-process".to_owned(), |redis| redis.status()),
-        "workers": { "local": *state.local_worker.borrow(), "connected": state.workers.fresh_workers() },
-        "version": env!("CARGO_PKG_VERSION"),
-    });
+    let body = Health {
+        status: if is_available { "healthy" } else { "unhealthy" },
+        database: if is_available { "connected" } else { "unavailable" },
+        face_detector: state.vision.status(),
+        api: "running",
+        cache: state.redis.as_ref().map_or_else(|| "in-process".to_owned(), |redis| redis.status()),
+        workers: Workers { local: *state.local_worker.borrow(), connected: state.workers.fresh_workers() },
+        version: env!("CARGO_PKG_VERSION"),
+    };
     let status = if is_available { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     warp::reply::with_status(warp::reply::json(&body), status)
 }

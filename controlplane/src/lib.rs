@@ -28,6 +28,7 @@ pub mod live;
 pub mod logging;
 pub mod logs;
 pub mod metrics;
+pub mod openapi;
 pub mod persons;
 mod picture;
 pub mod redis_link;

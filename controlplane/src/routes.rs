@@ -11,7 +11,7 @@ use crate::filters::{Route, any_of};
 use crate::state::State;
 use crate::{
     analytics, api_keys, assets, auth, cameras, detect, detections, error, gallery, health, ingest, live,
-    logs, metrics, persons, sessions, users, workers,
+    logs, metrics, openapi, persons, sessions, users, workers,
 };
 
 /// Everything the server answers. Errors are still without body: the server fills them in.
@@ -32,6 +32,7 @@ pub fn all(state: &State) -> Route {
         live::routes(state),
         logs::routes(state),
         health::routes(state),
+        openapi::routes(),
     ]);
     let recover = |rejection: Rejection| async move { Ok::<_, Infallible>(error::recover(&rejection)) };
     let api = announce_changes(state, warp::path("api").and(resources).boxed());

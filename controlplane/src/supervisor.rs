@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use utoipa::ToSchema;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,7 +31,7 @@ const MAX_LINE_BYTES: u64 = 8 * 1024;
 const OUR_SECRETS: [&str; 5] = ["JWT_SECRET", "DB_PASSWORD", "REDIS_PASSWORD", "ADMIN_PASSWORD", "API_KEY"];
 
 /// How the worker of this host is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LocalWorkerStatus {
     /// Not wanted here: `workers.local` is false.

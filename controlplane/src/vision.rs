@@ -6,6 +6,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use utoipa::ToSchema;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -65,7 +66,7 @@ pub struct RecognitionRules {
 }
 
 /// Whether pictures can be analysed, for `/api/health`. Why not is in the log, for it names files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VisionStatus {
     /// The models are being read.

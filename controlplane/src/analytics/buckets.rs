@@ -9,6 +9,7 @@ use chrono::{
 };
 use chrono_tz::Tz;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Longest period with a bar an hour, in days.
 const MOST_DAYS_BY_HOUR: i64 = 2;
@@ -18,8 +19,9 @@ const MOST_DAYS_BY_DAY: i64 = 93;
 const MOST_DAYS_BY_WEEK: i64 = 731;
 
 /// What one bar stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = BarWidth)]
 pub(super) enum Width {
     Hour,
     Day,

@@ -11,11 +11,17 @@ mod period;
 mod service;
 mod visitors;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::summary,))]
+pub struct Docs;
 
 /// `/analytics…`.
 pub fn routes(state: &State) -> Route {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::buckets::Width;
@@ -11,7 +12,7 @@ use crate::detections::DetectionView;
 ///
 /// It counts appearances: a track gives several events, and the one that says who it is counts. What a list of
 /// detections shows besides, updates and ends of tracks, would count the same face again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Summary {
     pub(super) period: PeriodView,
     pub(super) total_detections: u64,
@@ -30,7 +31,8 @@ pub(super) struct Summary {
 }
 
 /// The period a summary is about.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Period)]
 pub(super) struct PeriodView {
     pub(super) from: DateTime<Utc>,
     /// Not part of it.
@@ -42,7 +44,7 @@ pub(super) struct PeriodView {
 }
 
 /// Someone who came often.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TopVisitor {
     pub(super) person_id: Uuid,
     pub(super) name: String,
@@ -51,7 +53,7 @@ pub(super) struct TopVisitor {
 }
 
 /// A bar of the time line.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Bar {
     /// When the hour, day, week or month begins, be it before the period.
     pub(super) start: DateTime<Utc>,
@@ -61,7 +63,7 @@ pub(super) struct Bar {
 }
 
 /// One camera's share.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CameraSummary {
     pub(super) camera_id: String,
     /// The id, if the camera is gone.

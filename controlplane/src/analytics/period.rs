@@ -3,6 +3,7 @@
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::buckets::{self, Width};
 use crate::detections::rollup::{day_of, day_start, hour_of, hour_start};
@@ -17,9 +18,11 @@ const YEARS: std::ops::RangeInclusive<i32> = 1970..=9990;
 const MAX_DAYS: u32 = 3660;
 
 /// What `GET /api/analytics/summary` can be asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct SummaryQuery {
     /// So many times 24 hours until now, begun where their first bar does.
+    #[param(minimum = 1, maximum = 3660)]
     days: Option<u32>,
     /// Not before.
     from: Option<DateTime<Utc>>,
@@ -27,6 +30,7 @@ pub(crate) struct SummaryQuery {
     to: Option<DateTime<Utc>>,
     pub(super) camera_id: Option<String>,
     /// IANA name of the time zone whose days and hours are meant; UTC if not given.
+    #[param(example = "Europe/Berlin")]
     timezone: Option<String>,
 }
 

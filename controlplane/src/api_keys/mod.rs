@@ -8,6 +8,7 @@ mod handler;
 mod model;
 mod service;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use model::{ApiKeyView, CreatedKey, NewKey, Scope};
@@ -16,6 +17,11 @@ pub use service::{Admitted, admit, create, delete};
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::list, handler::create, handler::delete,))]
+pub struct Docs;
 
 /// `/api-keys…`.
 pub fn routes(state: &State) -> Route {

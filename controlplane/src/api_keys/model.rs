@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::Role;
@@ -11,7 +12,7 @@ use crate::error::{ApiError, FieldError};
 const MAX_NAME_CHARS: usize = 100;
 
 /// What a key may do. None makes an administrator: accounts and keys are for people who sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// What a viewer may: read people, cameras, detections; have pictures looked at.
@@ -23,7 +24,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    const ALL: [Self; 3] = [Self::Read, Self::Ingest, Self::Operate];
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Read, Self::Ingest, Self::Operate];
 
     /// The name used on the wire and in the database.
     pub fn as_str(self) -> &'static str {
@@ -50,23 +52,34 @@ impl Scope {
     }
 
     /// The scopes in the column's text. One that a later version wrote opens nothing here.
-    pub(super) fn from_stored(text: &str) -> Vec<Self> {
+    pub(crate) fn from_stored(text: &str) -> Vec<Self> {
         let is_listed = |scope: &Self| text.split(' ').any(|name| name == scope.as_str());
         Self::ALL.into_iter().filter(is_listed).collect()
     }
 }
 
 /// An API key as the API answers it; never the key itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey, examples(json!({
+    "id": "01920000-0000-7000-8000-000000000002", "name": "door controller", "prefix": "vedette_3f9a",
+    "scopes": ["read"], "created_by": "01920000-0000-7000-8000-000000000001",
+    "created_at": "2026-01-01T12:00:00Z", "expires_at": null, "last_used": null
+})))]
 pub struct ApiKeyView {
     /// Id.
     pub id: Uuid,
+    /// What it is for.
     name: String,
+    /// How the key begins, to tell it from others.
     prefix: String,
     scopes: Vec<Scope>,
+    /// `null` when that account is gone.
+    #[schema(required)]
     created_by: Option<Uuid>,
     created_at: DateTime<Utc>,
+    #[schema(required)]
     expires_at: Option<DateTime<Utc>>,
+    #[schema(required)]
     last_used: Option<DateTime<Utc>>,
 }
 
@@ -86,21 +99,28 @@ impl From<api_keys::Model> for ApiKeyView {
 }
 
 /// Answer of `POST /api-keys`: the only one that holds the key.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedApiKey)]
 pub struct CreatedKey {
     /// What is told about it later, too.
     #[serde(flatten)]
     pub view: ApiKeyView,
     /// The key.
+    #[schema(examples("vedette_3f9a…"))]
     pub key: String,
 }
 
 /// `POST /api-keys`, unchecked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewApiKey, examples(json!({ "name": "door controller", "scopes": ["read"] })))]
 pub(super) struct CreateRequest {
+    /// What it is for: one line.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
+    #[schema(min_items = 1)]
     scopes: Option<Vec<Scope>>,
+    /// When it ends; never, if not given.
     expires_at: Option<DateTime<Utc>>,
 }
 

@@ -10,6 +10,7 @@ mod token;
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use utoipa::{OpenApi, ToSchema};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ use crate::filters::{self, Route, respond};
 use crate::state::State;
 
 /// What a user may do; each role may do what those before it may.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Looks.
@@ -80,6 +81,18 @@ pub struct CurrentUser {
     /// Where the request came from.
     pub address: Option<IpAddr>,
 }
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(
+    handler::register,
+    handler::login,
+    handler::logout,
+    handler::me,
+    handler::change_me,
+    handler::change_password,
+))]
+pub struct Docs;
 
 /// `/auth/…`.
 pub fn routes(state: &State) -> Route {

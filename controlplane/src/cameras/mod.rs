@@ -6,6 +6,7 @@ mod picture;
 mod service;
 mod source_url;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use model::{CameraId, CameraView, Resolution};
@@ -15,6 +16,21 @@ pub use source_url::SourceUrl;
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(
+    handler::list,
+    handler::create,
+    handler::get,
+    handler::update,
+    handler::delete,
+    handler::start,
+    handler::stop,
+    handler::probe,
+    handler::snapshot,
+))]
+pub struct Docs;
 
 /// `/cameras…`.
 pub fn routes(state: &State) -> Route {

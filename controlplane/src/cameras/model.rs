@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::schema::{Object, SchemaType, Type};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use vedette_events::CameraState;
@@ -81,11 +84,23 @@ impl<'de> Deserialize<'de> for Resolution {
     }
 }
 
+/// What [`Resolution`] is read from, or `null`.
+fn resolution_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .pattern(Some("^[0-9]{2,4}x[0-9]{2,4}$"))
+        .examples(["1280x720"])
+        .build()
+}
+
 /// A URL as JSON, where a webcam's number may be a number.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = CameraUrl)]
 enum UrlField {
+    /// A webcam.
     Number(u32),
+    /// `rtsp://`, `rtsps://`, `http://`, `https://`, `file:///…`, `test://` or a webcam's number.
     Text(String),
 }
 
@@ -99,8 +114,9 @@ impl UrlField {
 }
 
 /// `POST /cameras/probe`, unchecked.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ProbeWish, examples(json!({ "url": "rtsp://user:secret@10.0.0.7/stream1" })))]
 pub(super) struct ProbeRequest {
     url: UrlField,
 }
@@ -114,28 +130,45 @@ impl TryFrom<ProbeRequest> for SourceUrl {
 }
 
 /// `POST /cameras`, unchecked.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewCamera, examples(json!({
+    "id": "door", "name": "Front door", "url": "rtsp://user:secret@10.0.0.7/stream1"
+})))]
 pub(super) struct CreateRequest {
+    /// Short name, which stays.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
     id: String,
     url: UrlField,
+    /// Name to show; the id, if not given.
+    #[schema(min_length = 1, max_length = 120)]
     name: Option<String>,
+    /// Whether it may be started; `true`, if not given.
     enabled: Option<bool>,
+    /// Size to ask a webcam for.
+    #[schema(schema_with = resolution_schema)]
     resolution: Option<String>,
+    /// Frames a second to ask a webcam for.
+    #[schema(minimum = 1, maximum = 240)]
     fps: Option<u32>,
+    /// Recorded material only: play again and again at its own speed, as a live camera.
     #[serde(rename = "loop")]
     looped: Option<bool>,
 }
 
 /// `PUT /cameras/{id}`, unchecked: what is not sent stays, `null` clears.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CameraChange, examples(json!({ "name": "Back door", "enabled": true })))]
 pub(super) struct UpdateRequest {
     url: Option<UrlField>,
+    #[schema(min_length = 1, max_length = 120)]
     name: Option<String>,
     enabled: Option<bool>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = resolution_schema)]
     resolution: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 240)]
     fps: Option<Option<u32>>,
     #[serde(rename = "loop")]
     looped: Option<bool>,
@@ -235,29 +268,48 @@ fn check_fps(fps: u32) -> Result<u32, String> {
 }
 
 /// A camera as the API answers it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Camera, examples(json!({
+    "id": "door", "name": "Front door", "url": "rtsp://***:***@10.0.0.7/stream1", "enabled": true,
+    "resolution": "1280x720", "fps": null, "loop": false, "status": "running",
+    "stats": { "fps": 25.0, "latency_ms": 41.5, "dropped": 0, "faces": 2 }, "last_error": null, "worker": "local"
+})))]
 pub struct CameraView {
     id: String,
     name: String,
     /// Without credentials.
     url: String,
+    /// Whether it may be started.
     enabled: bool,
+    /// As seen while running, else as asked for.
+    #[schema(required)]
     resolution: Option<String>,
+    /// As asked for.
+    #[schema(required)]
     fps: Option<i32>,
     #[serde(rename = "loop")]
     looped: bool,
     status: CameraState,
     stats: StatsView,
+    /// What went wrong last, and what to do about it.
+    #[schema(required)]
     last_error: Option<String>,
+    /// The worker that runs it.
+    #[schema(required)]
     worker: Option<String>,
 }
 
 /// Figures of the last second or so.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[schema(as = CameraFigures)]
 struct StatsView {
+    /// Frames analysed per second.
     fps: f32,
+    /// From the decoder to the end of the pipeline.
     latency_ms: f32,
+    /// Frames, since the start.
     dropped: u64,
+    /// In the last frame.
     faces: u32,
 }
 

@@ -1,6 +1,7 @@
 //! Pictures of cameras, which only their workers can take.
 
 use std::time::Duration;
+use utoipa::ToSchema;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,19 +21,28 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What a camera that was tried is like, or why it cannot be opened.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+#[schema(as = Probe, examples(json!({
+    "reachable": false, "resolution": null, "codec": null, "fps": null, "thumbnail": null,
+    "reason": "10.0.0.7 refuses the user name or password; check both"
+})))]
 pub(super) struct ProbeView {
     /// Whether a picture came.
     reachable: bool,
     /// `1280x720`.
+    #[schema(required)]
     resolution: Option<String>,
     /// Such as `H.264`; nothing for pictures that are not compressed.
+    #[schema(required)]
     codec: Option<String>,
     /// Frames a second, as far as the stream says.
+    #[schema(required)]
     fps: Option<f32>,
     /// The first picture, as a `data:` URL of a JPEG.
+    #[schema(required)]
     thumbnail: Option<String>,
     /// Why no picture came and what to do.
+    #[schema(required)]
     reason: Option<String>,
 }
 

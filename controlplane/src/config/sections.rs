@@ -1,6 +1,7 @@
 //! What the files can hold, section by section; `config/config.yaml` tells users what each key means.
 
 use std::path::PathBuf;
+use utoipa::ToSchema;
 
 use serde::{Deserialize, Serialize};
 
@@ -249,7 +250,7 @@ impl Default for LoggingConfig {
 }
 
 /// `logging.level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LogLevel {

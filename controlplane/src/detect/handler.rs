@@ -3,15 +3,28 @@
 use warp::Reply;
 use warp::filters::multipart::FormData;
 
+use super::model::{DetectAnswer, DetectUpload, VerifyAnswer, VerifyUpload};
 use super::service;
 use crate::auth::CurrentUser;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 use crate::state::State;
 use crate::upload::{Field, Upload, UploadLimits};
 
 /// Size of one picture as it is sent.
 const MAX_PICTURE_BYTES: usize = 20 * 1024 * 1024;
 
+/// Find and name the faces of a picture
+#[utoipa::path(
+    post,
+    path = "/api/detect",
+    request_body(content = DetectUpload, content_type = "multipart/form-data"),
+    responses((
+        status = 200,
+        description = "The faces; `person` is `null` for strangers.",
+        body = DetectAnswer,
+    )),
+    security(("token" = ["viewer"]))
+)]
 pub(super) async fn detect(
     state: State,
     _user: CurrentUser,
@@ -21,6 +34,23 @@ pub(super) async fn detect(
     Ok(warp::reply::json(&service::detect(&state, image).await?))
 }
 
+/// Compare the faces of two pictures
+///
+/// Each has to show one face; of several, the largest counts.
+#[utoipa::path(
+    post,
+    path = "/api/verify",
+    request_body(content = VerifyUpload, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "How similar they are.", body = VerifyAnswer),
+        (
+            status = 422,
+            description = "A field does not hold, or a picture shows no face (FaceDetectionException).",
+            body = ErrorBody,
+        ),
+    ),
+    security(("token" = ["viewer"]))
+)]
 pub(super) async fn verify(
     state: State,
     _user: CurrentUser,

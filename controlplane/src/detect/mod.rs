@@ -4,12 +4,18 @@ mod handler;
 mod model;
 mod service;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 use crate::upload;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::detect, handler::verify,))]
+pub struct Docs;
 
 /// `/detect` and `/verify`.
 pub fn routes(state: &State) -> Route {

@@ -12,6 +12,7 @@ pub(crate) mod totals;
 
 pub(crate) use model::DetectionView;
 
+use utoipa::OpenApi;
 use uuid::Uuid;
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
@@ -21,6 +22,11 @@ use crate::filters::{self, Route, respond};
 use crate::state::State;
 
 pub(crate) use removal::remove;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::list, handler::get, handler::snapshot,))]
+pub struct Docs;
 
 /// `/detections…`.
 pub fn routes(state: &State) -> Route {

@@ -3,32 +3,55 @@
 use chrono::{DateTime, Utc};
 use sea_orm::Order;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
-use vedette_events::{BoundingBox, EventKind, FrameSize};
+use vedette_events::{BoundingBox, EventKind, FrameSize, Gender};
 
 use crate::entity::detections;
 use crate::error::ApiError;
 
 /// A detection as the API answers it; never the embedding.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Detection, examples(json!({
+    "id": "01920000-0000-7000-8000-000000000005", "event_id": "01920000-0000-7000-8000-000000000006",
+    "kind": "recognized", "timestamp": "2026-01-01T12:00:00.123Z", "stream_time_ms": 41200, "camera_id": "door",
+    "track_id": 17, "person_id": "01920000-0000-7000-8000-000000000003", "person_name": "Ada Lovelace",
+    "similarity": 0.71, "confidence": 0.93, "quality": 0.81,
+    "bounding_box": { "x": 312, "y": 96, "width": 128, "height": 156 }, "frame": { "width": 1280, "height": 720 },
+    "age": null, "gender": null, "snapshot_url": "/api/detections/01920000-0000-7000-8000-000000000005/snapshot"
+})))]
 pub(crate) struct DetectionView {
     pub(super) id: Uuid,
+    /// The event it was made of; told twice, it counts once.
     pub(super) event_id: Uuid,
+    #[schema(value_type = EventKind)]
     pub(super) kind: String,
     pub(super) timestamp: DateTime<Utc>,
+    /// The frame's position in the stream.
     pub(super) stream_time_ms: i64,
     pub(super) camera_id: String,
+    /// The face's track within the camera's run.
     pub(super) track_id: i64,
+    /// `null` for a stranger.
+    #[schema(required)]
     pub(super) person_id: Option<Uuid>,
+    /// `null` for a stranger.
+    #[schema(required)]
     pub(super) person_name: Option<String>,
+    /// `null` for a stranger.
+    #[schema(required)]
     pub(super) similarity: Option<f32>,
     pub(super) confidence: f32,
     pub(super) quality: f32,
     pub(super) bounding_box: BoundingBox,
     pub(super) frame: FrameSize,
+    /// Years.
+    #[schema(required)]
     pub(super) age: Option<f32>,
+    #[schema(required, value_type = Option<Gender>)]
     pub(super) gender: Option<String>,
     /// `null` when the event came without a picture.
+    #[schema(required)]
     pub(super) snapshot_url: Option<String>,
     /// `left` only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +96,8 @@ impl From<detections::Model> for DetectionView {
 }
 
 /// What `GET /api/detections` can be asked for besides a page.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct DetectionFilter {
     pub(super) person_id: Option<Uuid>,
     pub(super) camera_id: Option<String>,
@@ -83,16 +107,18 @@ pub(crate) struct DetectionFilter {
     pub(super) to: Option<DateTime<Utc>>,
     /// Enrolled people only, or strangers only.
     pub(super) known: Option<bool>,
+    #[param(minimum = 0, maximum = 1)]
     pub(super) min_confidence: Option<f32>,
     pub(super) kind: Option<EventKind>,
     /// A column, with `-` before it to turn the order round.
     pub(super) sort: Option<String>,
     #[serde(default)]
+    #[param(inline)]
     pub(super) format: ListFormat,
 }
 
 /// How a list is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ListFormat {
     /// One page as JSON.

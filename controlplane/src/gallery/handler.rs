@@ -1,6 +1,8 @@
 //! `GET /api/gallery`: the gallery for workers, with a validator and a wait for changes.
 
 use std::time::Duration;
+use utoipa::IntoParams;
+use vedette_events::GallerySnapshot;
 
 use serde::Deserialize;
 use warp::Reply as _;
@@ -15,15 +17,34 @@ use crate::state::State;
 const MAX_WAIT_S: u64 = 60;
 
 /// Query of `GET /api/gallery`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct GalleryQuery {
     /// Seconds to wait for another gallery than `If-None-Match` names.
     #[serde(default)]
+    #[param(maximum = 60)]
     wait_s: u64,
 }
 
-/// Answers the gallery, or 304 when it is still the one the client has.
+/// Fetch the gallery
+///
+/// With `If-None-Match`, the answer is 304 while nothing has changed; with `wait_s` besides, it is not given
+/// before that time is over or something changes.
+#[utoipa::path(
+    get,
+    path = "/api/gallery",
+    params(
+        GalleryQuery,
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the gallery one has."),
+    ),
+    responses(
+        (status = 200, description = "Everybody who is enrolled, with their templates.", body = GallerySnapshot,
+            headers(("ETag" = String, description = "Names this gallery."))),
+        (status = 304, description = "It is still the one that `If-None-Match` names."),
+    ),
+    security(("worker" = []), ("api_key" = ["ingest"]))
+)]
 pub(super) async fn get(
     state: State,
     if_none_match: Option<String>,

@@ -4,12 +4,18 @@ pub(crate) mod build;
 mod handler;
 mod service;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use service::{BuiltGallery, LiveGallery};
 
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::get,))]
+pub struct Docs;
 
 /// `/gallery`.
 pub fn routes(state: &State) -> Route {

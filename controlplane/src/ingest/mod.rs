@@ -8,6 +8,7 @@ mod stream;
 
 pub(crate) use batch::decode_snapshot;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use stream::consume as consume_stream;
@@ -16,6 +17,11 @@ use crate::detections::DetectionView;
 use crate::error::ApiError;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::ingest,))]
+pub struct Docs;
 
 /// `/ingest`.
 pub fn routes(state: &State) -> Route {

@@ -6,6 +6,7 @@
 //! replaced by themselves.
 
 use std::collections::HashSet;
+use utoipa::ToSchema;
 
 use chrono::Utc;
 use sea_orm::sea_query::OnConflict;
@@ -33,7 +34,8 @@ const ROWS_PER_STATEMENT: usize = 500;
 const IDS_PER_QUERY: usize = 5_000;
 
 /// What became of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(examples(json!({ "accepted": 3, "duplicates": 0 })))]
 pub(crate) struct Receipt {
     /// Events stored now.
     pub(crate) accepted: u64,

@@ -11,7 +11,7 @@ use warp::ws::Ws;
 
 use super::socket;
 use crate::config::Origin;
-use crate::error::{ApiError, ErrorKind};
+use crate::error::{ApiError, ErrorBody, ErrorKind};
 use crate::filters;
 use crate::server::IsHttps;
 use crate::state::State;
@@ -25,6 +25,21 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 /// What is buffered for a client beyond what the network takes.
 const MAX_BUFFERED_BYTES: usize = 1024 * 1024;
 
+/// Watch
+///
+/// A WebSocket. Every message is one JSON object: `{"type":"event","data":…}` with a detection,
+/// `{"type":"camera","data":…}` with a camera; other types may come. Programs sign in as everywhere, web
+/// pages by the sub-protocols `bearer` and the token. Pages of other origins than the server's own need to be
+/// listed in `security.cors_origins`.
+#[utoipa::path(
+    get,
+    path = "/api/live",
+    responses(
+        (status = 101, description = "The WebSocket is open."),
+        (status = 400, description = "This is no WebSocket handshake.", body = ErrorBody),
+    ),
+    security(("token" = ["viewer"]))
+)]
 pub(super) async fn live(
     state: State,
     headers: HeaderMap,

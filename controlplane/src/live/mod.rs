@@ -10,6 +10,7 @@ mod handler;
 mod hub;
 mod socket;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use cameras::watch_cameras;
@@ -18,6 +19,11 @@ pub use hub::Hub;
 use crate::filters::{self, Route, respond};
 use crate::server::IsHttps;
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::live,))]
+pub struct Docs;
 
 /// `/live`.
 pub fn routes(state: &State) -> Route {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 use warp::Reply;
 
 use crate::audit::{Action, Actor, Entry};
@@ -12,13 +13,23 @@ use crate::logging;
 use crate::state::State;
 
 /// `PUT /api/logs/level`, and its answer.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "level": "debug" })))]
 pub(super) struct LevelSetting {
     level: LogLevel,
 }
 
-/// Sets the level of this process until it ends or re-reads its configuration.
+/// Set how much is logged
+///
+/// Of this process, until it ends or reads its configuration again.
+#[utoipa::path(
+    put,
+    path = "/api/logs/level",
+    request_body = LevelSetting,
+    responses((status = 200, description = "The level from now on.", body = LevelSetting)),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn set_level(
     state: State,
     user: CurrentUser,

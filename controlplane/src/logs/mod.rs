@@ -2,11 +2,17 @@
 
 mod handler;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::set_level,))]
+pub struct Docs;
 
 /// `/logs…`.
 pub fn routes(state: &State) -> Route {

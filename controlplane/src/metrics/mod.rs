@@ -6,6 +6,7 @@
 mod registry;
 
 use std::net::IpAddr;
+use utoipa::OpenApi;
 
 use secrecy::SecretString;
 use warp::Filter as _;
@@ -23,6 +24,11 @@ use crate::{auth, cameras, database};
 /// What proxies add. A proxy of this host speaks for others, known to us as a proxy or not.
 const SIGNS_OF_A_PROXY: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
 
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(metrics,))]
+pub struct Docs;
+
 /// `/metrics`.
 pub fn routes(state: &State) -> Route {
     warp::path!("metrics")
@@ -35,6 +41,18 @@ pub fn routes(state: &State) -> Route {
         .boxed()
 }
 
+/// Read the figures of this instance
+///
+/// For programs on the server's own host, those that show `METRICS_TOKEN` as `Authorization: Bearer …` and,
+/// with `metrics.public: true`, for anybody.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses(
+        (status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"),
+        (status = 401, description = "Not for everybody.", body = String, content_type = "text/plain"),
+    )
+)]
 async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Response, ApiError> {
     let token = state.config.environment.metrics_token.as_ref();
     if !state.config.file.metrics.public && !is_local(address, &headers) && !shows(&headers, token) {

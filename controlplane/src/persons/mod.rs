@@ -13,6 +13,7 @@ pub(crate) mod template;
 pub(crate) use lookup::{lock, names};
 pub use service::remove_orphaned_photos;
 
+use utoipa::OpenApi;
 use uuid::Uuid;
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
@@ -22,6 +23,21 @@ use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 use crate::upload;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(
+    handler::register,
+    handler::list,
+    handler::get,
+    handler::update,
+    handler::delete,
+    handler::list_faces,
+    handler::add_faces,
+    handler::get_face,
+    handler::delete_face,
+))]
+pub struct Docs;
 
 /// `/persons…`.
 pub fn routes(state: &State) -> Route {

@@ -1,6 +1,8 @@
 //! People as clients send and see them.
 
 use std::collections::HashMap;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,17 +12,29 @@ use crate::email;
 use crate::entity::{face_templates, persons};
 use crate::error::{ApiError, FieldError};
 use crate::filters::present;
+use crate::openapi::{files, form, text};
 
 /// A person as the API answers it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Person, examples(json!({
+    "id": "01920000-0000-7000-8000-000000000003", "name": "Ada Lovelace", "email": "ada@example.org",
+    "employee_id": "E-17", "phone": null, "department": "Analysis", "designation": null, "is_active": true,
+    "created_at": "2026-01-01T12:00:00Z", "updated_at": "2026-01-01T12:00:00Z", "face_count": 3
+})))]
 pub(crate) struct PersonView {
     pub(crate) id: Uuid,
     name: String,
+    #[schema(required)]
     email: Option<String>,
+    #[schema(required)]
     employee_id: Option<String>,
+    #[schema(required)]
     phone: Option<String>,
+    #[schema(required)]
     department: Option<String>,
+    #[schema(required)]
     designation: Option<String>,
+    /// Whether the person is in the gallery.
     is_active: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -47,21 +61,32 @@ impl PersonView {
 }
 
 /// One person with everything about them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct PersonDetails {
     #[serde(flatten)]
     pub(crate) person: PersonView,
     pub(crate) faces: Vec<FaceView>,
+    /// By any camera.
+    #[schema(required)]
     pub(crate) last_seen: Option<DateTime<Utc>>,
     pub(crate) detection_count: u64,
 }
 
 /// An accepted photo as the API answers it; never the template.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Face, examples(json!({
+    "id": "01920000-0000-7000-8000-000000000004", "filename": "ada.jpg", "quality": 0.86, "pack": "opencv",
+    "created_at": "2026-01-01T12:00:00Z",
+    "url": "/api/persons/01920000-0000-7000-8000-000000000003/faces/01920000-0000-7000-8000-000000000004"
+})))]
 pub(crate) struct FaceView {
     id: Uuid,
+    /// As it was sent.
+    #[schema(required)]
     filename: Option<String>,
+    #[schema(minimum = 0, maximum = 1)]
     quality: f32,
+    /// The models its template was made with.
     pack: String,
     created_at: DateTime<Utc>,
     url: String,
@@ -81,19 +106,24 @@ impl From<face_templates::Model> for FaceView {
 }
 
 /// What became of one photo that was sent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Sample, examples(json!({ "index": 0, "filename": "ada.jpg", "accepted": true, "quality": 0.86 })))]
 pub(crate) struct SampleVerdict {
+    /// Place among the photos of the request, from 0.
     pub(crate) index: usize,
     pub(crate) filename: String,
     pub(crate) accepted: bool,
     /// `null` when no single face could be judged.
+    #[schema(required, minimum = 0, maximum = 1)]
     pub(crate) quality: Option<f32>,
+    /// Why it was not accepted, and what would help.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
 /// Answer of a registration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = RegisteredPerson)]
 pub(crate) struct Registered {
     #[serde(flatten)]
     pub(crate) person: PersonView,
@@ -101,10 +131,46 @@ pub(crate) struct Registered {
 }
 
 /// Answer when photos were added.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct AddedFaces {
     pub(crate) faces: Vec<FaceView>,
     pub(crate) samples: Vec<SampleVerdict>,
+}
+
+/// The form of `POST /api/persons/register`, for the API's description; [`RegistrationForm`] is what is made
+/// of it.
+pub(crate) enum RegistrationUpload {}
+
+impl ToSchema for RegistrationUpload {}
+
+impl PartialSchema for RegistrationUpload {
+    fn schema() -> RefOr<Schema> {
+        form([
+            ("name", true, text("Name to show.", 200)),
+            ("email", false, text("Mail address, of nobody else.", 254)),
+            ("employee_id", false, text("Number or name, of nobody else.", 64)),
+            ("phone", false, text("Telephone number.", 40)),
+            ("department", false, text("Where the person works.", 120)),
+            ("designation", false, text("As what.", 120)),
+            ("force", false, text("`true`: enrol although the face seems to be enrolled already.", 5)),
+            (
+                "images",
+                true,
+                files("Photos (JPEG, PNG, WebP) of one face each; as a rule three or more.", 50),
+            ),
+        ])
+    }
+}
+
+/// The form of `POST /api/persons/{id}/faces`.
+pub(crate) enum FacesUpload {}
+
+impl ToSchema for FacesUpload {}
+
+impl PartialSchema for FacesUpload {
+    fn schema() -> RefOr<Schema> {
+        form([("images", true, files("Photos (JPEG, PNG, WebP) of one face each.", 50))])
+    }
 }
 
 /// The descriptive fields of a person, checked and in their stored form.
@@ -204,19 +270,26 @@ impl PersonFields {
 }
 
 /// Body of `PUT /api/persons/{id}`: what is absent stays, `null` clears.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "department": "Analysis", "phone": null })))]
 pub(crate) struct PersonChange {
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 254, format = Email)]
     email: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 64)]
     employee_id: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 40)]
     phone: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 120)]
     department: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 120)]
     designation: Option<Option<String>>,
     /// Whether the person is in the gallery.
     pub(crate) is_active: Option<bool>,

@@ -1,6 +1,7 @@
 //! Reading, changing and removing people.
 
 use std::collections::HashMap;
+use utoipa::IntoParams;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
@@ -25,7 +26,8 @@ use crate::state::State;
 use crate::storage::{ObjectKey, Storage};
 
 /// What `GET /api/persons` can be asked for besides a page.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct PersonFilter {
     /// Part of the name, the mail address or the employee id, in any case.
     search: Option<String>,

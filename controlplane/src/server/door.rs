@@ -20,6 +20,7 @@ use crate::config::{Network, Origin};
 use crate::error::{self, ApiError};
 use crate::filters::Route;
 use crate::limits::Class;
+use crate::openapi;
 use crate::state::State;
 
 /// Longest time between the last of a request's body and the head of its answer. What waits on purpose waits less.
@@ -86,6 +87,9 @@ impl Door {
 
         let _entered = span.enter();
         let mut response = error::render(response, &path);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            allow(response.headers_mut(), &path);
+        }
         add_headers(response.headers_mut(), &path, &request_id);
         let elapsed = started.elapsed();
         self.state.metrics.count_request(&method, &path, response.status(), elapsed);
@@ -128,6 +132,12 @@ impl Door {
             }
         }
     }
+}
+
+/// Says which methods a path takes (RFC 9110, 15.5.6). What the API's description does not know are files.
+fn allow(headers: &mut HeaderMap, path: &str) {
+    let methods = openapi::methods_at(path).and_then(|methods| HeaderValue::from_str(&methods).ok());
+    headers.insert(header::ALLOW, methods.unwrap_or(HeaderValue::from_static("GET, HEAD")));
 }
 
 fn add_headers(headers: &mut HeaderMap, path: &str, request_id: &str) {

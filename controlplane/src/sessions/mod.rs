@@ -11,6 +11,7 @@ mod service;
 mod sweep;
 mod visits;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 use crate::auth::Role;
@@ -20,6 +21,11 @@ use crate::state::State;
 pub(crate) use record::Sightings;
 pub use sweep::sweep;
 pub(crate) use visits::{Visit, session_gap};
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::list,))]
+pub struct Docs;
 
 /// `/sessions`.
 pub fn routes(state: &State) -> Route {

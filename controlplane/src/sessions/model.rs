@@ -2,25 +2,35 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::entity::sessions;
 use crate::error::ApiError;
 
 /// A visit as the API answers it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Session, examples(json!({
+    "id": "01920000-0000-7000-8000-000000000007", "person_id": "01920000-0000-7000-8000-000000000003",
+    "person_name": "Ada Lovelace", "camera_id": "door", "entry_time": "2026-01-01T12:00:00Z",
+    "exit_time": "2026-01-01T12:04:30Z", "last_seen": "2026-01-01T12:04:30Z", "duration_s": 270.0,
+    "detection_count": 4, "open": false
+})))]
 pub(crate) struct SessionView {
     id: Uuid,
     person_id: Uuid,
+    #[schema(required)]
     person_name: Option<String>,
     camera_id: String,
     entry_time: DateTime<Utc>,
     /// `null` while the person may still be there.
+    #[schema(required)]
     exit_time: Option<DateTime<Utc>>,
     last_seen: DateTime<Utc>,
     /// Seconds from the first sight to the last so far.
     duration_s: f64,
     detection_count: i32,
+    /// Whether the person may still be there.
     open: bool,
 }
 
@@ -44,7 +54,8 @@ impl SessionView {
 }
 
 /// What `GET /api/sessions` can be asked for besides a page. A visit lies in a period when any part of it does.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct SessionFilter {
     pub(super) person_id: Option<Uuid>,
     pub(super) camera_id: Option<String>,

@@ -4,14 +4,21 @@ mod handler;
 mod model;
 mod service;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
+pub(crate) use model::username_schema;
 pub use model::{NewUser, ProfileChange, UserView};
 pub use service::{change_profile, create, ensure_first_admin, find_by_username, get, set_password};
 
 use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::list, handler::create, handler::update, handler::delete,))]
+pub struct Docs;
 
 /// `/users…`.
 pub fn routes(state: &State) -> Route {

@@ -3,6 +3,9 @@
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::schema::{Object, Type};
 use uuid::Uuid;
 
 use crate::auth::Role;
@@ -16,18 +19,31 @@ const MAX_EMAIL_CHARS: usize = 254;
 const MAX_FULL_NAME_CHARS: usize = 200;
 
 /// A user as the API answers it: everything but the password's hash.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = User, examples(json!({
+    "id": "01920000-0000-7000-8000-000000000001", "username": "ada", "email": "ada@example.org",
+    "full_name": "Ada Lovelace", "role": "operator", "is_active": true, "is_superuser": false,
+    "must_change_password": false, "created_at": "2026-01-01T12:00:00Z", "updated_at": "2026-01-01T12:00:00Z",
+    "last_login": null
+})))]
 pub struct UserView {
     pub(crate) id: Uuid,
+    /// Name to sign in with.
     username: String,
+    #[schema(required)]
     email: Option<String>,
+    #[schema(required)]
     full_name: Option<String>,
+    #[schema(value_type = Role)]
     role: String,
     is_active: bool,
+    /// Whether the role is `admin`.
     is_superuser: bool,
+    /// Whether nothing else works until the password is changed.
     pub(crate) must_change_password: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    #[schema(required)]
     last_login: Option<DateTime<Utc>>,
 }
 
@@ -79,15 +95,24 @@ impl NewUser {
 }
 
 /// `POST /users`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewUser, examples(json!({
+    "username": "grace", "email": "grace@example.org", "password": "correct horse battery 9", "role": "operator",
+    "must_change_password": true
+})))]
 pub(super) struct CreateRequest {
+    #[schema(schema_with = username_schema)]
     username: String,
+    #[schema(max_length = 254, format = Email)]
     email: Option<String>,
+    #[schema(max_length = 200)]
     full_name: Option<String>,
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 256, write_only)]
     password: SecretString,
     #[serde(default)]
     role: Role,
+    /// Whether nothing else works until the password is changed.
     #[serde(default)]
     must_change_password: bool,
 }
@@ -106,12 +131,15 @@ impl From<CreateRequest> for NewUser {
 }
 
 /// `PUT /auth/me`: what users may change about themselves. What is absent stays, `null` clears.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "full_name": "Ada King" })))]
 pub struct ProfileChange {
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 254, format = Email)]
     pub(super) email: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 200)]
     pub(super) full_name: Option<Option<String>>,
 }
 
@@ -127,16 +155,20 @@ impl ProfileChange {
 }
 
 /// `PUT /users/{id}`: what is absent stays, `null` clears.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "role": "operator", "is_active": true })))]
 pub(super) struct UserChange {
     pub(super) role: Option<Role>,
     pub(super) is_active: Option<bool>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 254, format = Email)]
     email: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 200)]
     full_name: Option<Option<String>>,
     /// A new password, which has to be changed at the next login unless `must_change_password` says otherwise.
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 256, write_only)]
     pub(super) password: Option<SecretString>,
     pub(super) must_change_password: Option<bool>,
 }
@@ -154,6 +186,15 @@ fn normalised(text: Option<String>) -> Option<String> {
 
 fn normalised_email(email: Option<String>) -> Option<String> {
     normalised(email).map(|email| email.to_lowercase())
+}
+
+/// What [`check_username`] lets pass.
+pub(crate) fn username_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r"^\s*[\p{L}\p{N}._@+-]{1,64}\s*$"))
+        .examples(["ada"])
+        .build()
 }
 
 fn check_username(username: &str) -> Option<FieldError> {

@@ -13,6 +13,7 @@ use sea_orm::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::model::{NewUser, ProfileChange, UserChange, UserView};
@@ -27,7 +28,8 @@ use crate::filters::{Page, PageRequest};
 const FIRST_USERNAME: &str = "admin";
 
 /// What `GET /api/users` can be asked for besides a page.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct UserFilter {
     /// Part of the user name, the mail address or the full name, in any case.
     search: Option<String>,

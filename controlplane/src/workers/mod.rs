@@ -6,6 +6,7 @@ mod leases;
 mod registry;
 mod service;
 
+use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use errands::send as send_errand;
@@ -17,6 +18,11 @@ use crate::state::State;
 
 /// A picture in base64, and what is said about it.
 const MAX_OUTCOME_BYTES: usize = 2 * 1024 * 1024;
+
+/// What the API's description says of them.
+#[derive(OpenApi)]
+#[openapi(paths(handler::heartbeat, handler::finish_errand,))]
+pub struct Docs;
 
 /// `/workers/…`.
 pub fn routes(state: &State) -> Route {

@@ -25,6 +25,7 @@ mod live;
 mod media;
 mod metrics;
 mod migrations;
+mod openapi;
 mod persons;
 mod proxy;
 mod rate_limit;

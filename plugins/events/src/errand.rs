@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// One thing to do, handed out with the answer to a heartbeat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Errand {
     /// Names it in `POST /api/workers/{id}/errands/{errand}`, where its outcome goes.
     pub id: Uuid,
@@ -16,6 +17,7 @@ pub struct Errand {
 
 /// What there is to do.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "task", rename_all = "lowercase")]
 pub enum Task {
     /// Open a camera, take its first picture and close it again.
@@ -48,6 +50,7 @@ impl std::fmt::Debug for Task {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// There is a picture.
@@ -58,6 +61,7 @@ pub enum Outcome {
 
 /// A frame of a camera, and what it came as.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CameraPicture {
     /// The camera's width in pixels; the picture may be smaller.
     pub width: u32,

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// Why an event was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EventKind {
     /// A track is first decided as an enrolled person.
@@ -32,6 +33,7 @@ impl EventKind {
 
 /// Apparent gender of a face, as a model sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Gender {
     /// Female.
@@ -42,6 +44,7 @@ pub enum Gender {
 
 /// A face's box in frame pixels, clipped to the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BoundingBox {
     /// Left edge.
     pub x: u32,
@@ -55,6 +58,7 @@ pub struct BoundingBox {
 
 /// Size of the frame a box refers to, in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FrameSize {
     /// Width.
     pub width: u32,
@@ -64,6 +68,7 @@ pub struct FrameSize {
 
 /// The enrolled person a track was decided to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PersonMatch {
     /// The gallery's id of the person: a UUID from the control plane, a folder's name from a gallery file.
     pub id: String,
@@ -89,6 +94,7 @@ pub struct PersonMatch {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FaceEvent {
     /// UUIDv7 made where the event arose; the key on which ingest is idempotent.
     pub event_id: Uuid,

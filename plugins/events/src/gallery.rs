@@ -31,6 +31,7 @@ pub enum GalleryError {
 
 /// One enrolled person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GalleryPerson {
     /// Stable id.
     pub id: String,
@@ -57,6 +58,7 @@ pub struct GalleryPerson {
 /// # Ok::<(), vedette_events::GalleryError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GallerySnapshot {
     /// Name of the pack whose embedder made the templates; vectors of different packs do not compare.
     pub pack: String,

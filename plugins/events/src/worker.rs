@@ -6,6 +6,7 @@ use crate::Errand;
 
 /// State of one camera's pipeline, as users see it too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CameraState {
     /// Not running; for recorded material also: played to its end.
@@ -36,6 +37,7 @@ impl CameraState {
 
 /// Figures of one camera over the last second or so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CameraStats {
     /// Frames analysed per second.
     pub fps: f32,
@@ -53,6 +55,7 @@ pub struct CameraStats {
 
 /// One camera, as its worker sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CameraReport {
     /// The camera.
     pub camera_id: String,
@@ -69,6 +72,7 @@ pub struct CameraReport {
 
 /// Sent by a worker once a second to `POST /api/workers/{id}/heartbeat`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Heartbeat {
     /// Host name, for people.
     pub host: String,
@@ -82,6 +86,7 @@ pub struct Heartbeat {
 
 /// How the elements of a camera's pipeline are set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PipelineSettings {
     /// Model pack.
     pub pack: String,
@@ -101,6 +106,7 @@ pub struct PipelineSettings {
 
 /// One camera a worker is to run.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CameraAssignment {
     /// The camera.
     pub camera_id: String,
@@ -139,6 +145,7 @@ impl std::fmt::Debug for CameraAssignment {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatReply {
     /// Cameras to run; pipelines of others are stopped.
     pub cameras: Vec<CameraAssignment>,
