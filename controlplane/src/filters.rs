@@ -54,30 +54,22 @@ pub fn with_state(state: &State) -> impl Filter<Extract = (State,), Error = Infa
 }
 
 /// What a request shows of who sent it.
-struct Credentials {
+pub struct Credentials {
     /// `Authorization: Bearer …`.
-    token: Option<String>,
+    pub token: Option<String>,
     /// `X-API-Key`.
-    api_key: Option<String>,
+    pub api_key: Option<String>,
     address: IpAddr,
 }
 
-fn credentials() -> BoxedFilter<(Credentials,)> {
+/// What the request shows of who sent it.
+pub fn credentials() -> BoxedFilter<(Credentials,)> {
     let headers = header(AUTHORIZATION.as_str()).and(header("x-api-key"));
     let shown = |authorization: Option<String>, api_key, address| {
         let token = bearer(authorization.as_deref()).map(str::to_owned);
         Credentials { token, api_key, address }
     };
     headers.and(client_address()).map(shown).boxed()
-}
-
-/// The user behind a token, as the settings see one.
-///
-/// # Errors
-/// When the token is void or the database does not answer.
-pub async fn authenticate(state: &State, token: Option<&str>) -> Result<CurrentUser, ApiError> {
-    let user = auth::authenticate(&state.db, &state.tokens, &state.sessions, token).await?;
-    Ok(state.lift_password_change(user))
 }
 
 /// Where the request comes from.
@@ -90,9 +82,11 @@ pub fn client_address() -> BoxedFilter<(IpAddr,)> {
         .boxed()
 }
 
+/// The user behind a token, as the settings see one.
 async fn user_of(shown: &Credentials, state: &State) -> Result<CurrentUser, ApiError> {
-    let user = authenticate(state, shown.token.as_deref()).await?;
-    Ok(CurrentUser { address: Some(shown.address), ..user })
+    let token = shown.token.as_deref();
+    let user = auth::authenticate(&state.db, &state.tokens, &state.sessions, token).await?;
+    Ok(CurrentUser { address: Some(shown.address), ..state.lift_password_change(user) })
 }
 
 /// A signed-in user, even one who must change the password first.
@@ -103,17 +97,24 @@ pub fn signed_in(state: &State) -> BoxedFilter<(CurrentUser,)> {
     credentials().and(with_state(state)).and_then(authenticate).boxed()
 }
 
-/// A signed-in user of at least `role`, or a program whose API key has a scope that opens as much. If a request
-/// shows both, who is signed in counts.
+/// A signed-in user of at least `role`, or a program whose API key has a scope that opens as much.
 pub fn authenticated(state: &State, role: Role) -> BoxedFilter<(CurrentUser,)> {
     let check = move |shown: Credentials, state: State| async move {
-        match &shown.api_key {
-            Some(key) if shown.token.is_none() => by_api_key(&state, key, shown.address, role).await,
-            _ => user_of(&shown, &state).await.and_then(|user| admit_user(user, role)),
-        }
-        .map_err(Rejection::from)
+        admit(&shown, &state, role).await.map_err(Rejection::from)
     };
     credentials().and(with_state(state)).and_then(check).boxed()
+}
+
+/// Who is behind what was shown, if that is a user of at least `role`, or a program whose API key has a scope that
+/// opens as much. If both are shown, who is signed in counts.
+///
+/// # Errors
+/// When what was shown is void (401), opens less (403), or the database does not answer.
+pub async fn admit(shown: &Credentials, state: &State, role: Role) -> Result<CurrentUser, ApiError> {
+    match &shown.api_key {
+        Some(key) if shown.token.is_none() => by_api_key(state, key, shown.address, role).await,
+        _ => user_of(shown, state).await.and_then(|user| admit_user(user, role)),
+    }
 }
 
 fn admit_user(user: CurrentUser, role: Role) -> Result<CurrentUser, ApiError> {

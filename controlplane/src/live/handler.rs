@@ -5,14 +5,15 @@
 
 use url::Url;
 use warp::Reply as _;
-use warp::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use warp::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use warp::reply::Response;
 use warp::ws::Ws;
 
 use super::socket;
+use crate::auth::Role;
 use crate::config::Origin;
 use crate::error::{ApiError, ErrorBody, ErrorKind};
-use crate::filters;
+use crate::filters::{self, Credentials};
 use crate::server::IsHttps;
 use crate::state::State;
 
@@ -42,6 +43,7 @@ const MAX_BUFFERED_BYTES: usize = 1024 * 1024;
 )]
 pub(super) async fn live(
     state: State,
+    mut shown: Credentials,
     headers: HeaderMap,
     is_https: Option<IsHttps>,
     ws: Ws,
@@ -49,14 +51,8 @@ pub(super) async fn live(
     let is_https = is_https.is_some_and(|IsHttps(is_https)| is_https);
     check_origin(&headers, is_https, &state.config.file.security.cors_origins)?;
     let as_protocol = text(&headers, SEC_WEBSOCKET_PROTOCOL.as_str()).and_then(token_of_protocols);
-    let in_header = filters::bearer(text(&headers, AUTHORIZATION.as_str()));
-    let token = in_header.or(as_protocol).unwrap_or_default().to_owned();
-    let user = filters::authenticate(&state, Some(&token)).await?;
-    if user.must_change_password {
-        return Err(ApiError::authorization(
-            "the password must be changed first: POST /api/auth/change-password",
-        ));
-    }
+    shown.token = shown.token.or(as_protocol.map(str::to_owned));
+    let user = filters::admit(&shown, &state, Role::Viewer).await?;
     if state.live.clients() >= MAX_CLIENTS {
         let busy = ErrorKind::RateLimit { retry_after_s: 30 };
         return Err(ApiError::new(busy, format!("{MAX_CLIENTS} clients watch already; try again later")));
@@ -66,7 +62,7 @@ pub(super) async fn live(
     let upgrade = ws.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES);
     let upgrade = upgrade.max_write_buffer_size(MAX_BUFFERED_BYTES);
     let mut response =
-        upgrade.on_upgrade(move |socket| socket::serve(socket, news, state, token, user)).into_response();
+        upgrade.on_upgrade(move |socket| socket::serve(socket, news, state, shown, user)).into_response();
     if as_protocol.is_some() {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(BEARER));
     }

@@ -30,6 +30,7 @@ pub fn routes(state: &State) -> Route {
     warp::path!("live")
         .and(warp::get())
         .and(filters::with_state(state))
+        .and(filters::credentials())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<IsHttps>())
         .and(warp::ws())

@@ -11,9 +11,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use warp::ws::{Message, WebSocket};
 
-use crate::auth::CurrentUser;
+use crate::auth::{CurrentUser, Role};
 use crate::error::ErrorKind;
-use crate::filters;
+use crate::filters::{self, Credentials};
 use crate::state::State;
 
 /// A client that does not take a message within this time is gone or too slow.
@@ -41,10 +41,10 @@ pub(super) async fn serve(
     mut socket: WebSocket,
     news: broadcast::Receiver<Arc<str>>,
     state: State,
-    token: String,
+    shown: Credentials,
     user: CurrentUser,
 ) {
-    let Err(end) = watch(&mut socket, news, &state, &token, &user).await;
+    let Err(end) = watch(&mut socket, news, &state, &shown, &user).await;
     if let End::Away(code, reason) = end {
         tracing::debug!(code, reason, "a live client is sent away");
         let farewell = async {
@@ -59,7 +59,7 @@ async fn watch(
     socket: &mut WebSocket,
     mut news: broadcast::Receiver<Arc<str>>,
     state: &State,
-    token: &str,
+    shown: &Credentials,
     user: &CurrentUser,
 ) -> Result<Infallible, End> {
     let mut accounts = state.sessions.subscribe();
@@ -82,8 +82,8 @@ async fn watch(
                 _ => return Err(End::Gone),
             },
             () = &mut token_ends => return Err(End::Away(POLICY_VIOLATION, "the token has expired")),
-            _ = accounts.changed() => check(state, token).await?,
-            _ = token_check.tick() => check(state, token).await?,
+            _ = accounts.changed() => check(state, shown).await?,
+            _ = token_check.tick() => check(state, shown).await?,
             _ = ping.tick() => {
                 if heard_at.elapsed() > SILENT_FOR {
                     return Err(End::Gone);
@@ -101,11 +101,11 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
     }
 }
 
-/// Whether the token still holds. A database that is away for a moment is no reason to send anybody away.
-async fn check(state: &State, token: &str) -> Result<(), End> {
-    match filters::authenticate(state, Some(token)).await {
-        Err(error) if error.kind() == ErrorKind::Authentication => {
-            Err(End::Away(POLICY_VIOLATION, "the token is void"))
+/// Whether the token or key still holds. A database that is away for a moment is no reason to send anybody away.
+async fn check(state: &State, shown: &Credentials) -> Result<(), End> {
+    match filters::admit(shown, state, Role::Viewer).await {
+        Err(error) if matches!(error.kind(), ErrorKind::Authentication | ErrorKind::Authorization) => {
+            Err(End::Away(POLICY_VIOLATION, "the token or key is void"))
         }
         _ => Ok(()),
     }

@@ -157,11 +157,26 @@ fn the_end_of_the_token_ends_the_watch() {
     let other = Watcher::of(&app, &self::token(&app));
     let owner = app.anyone().with_header("Authorization", &format!("Bearer {token}"));
     owner.post("/api/auth/logout", &json!({})).expect(204);
-    assert_eq!(watcher.farewell(), "the token is void");
+    assert_eq!(watcher.farewell(), "the token or key is void");
 
     let change = json!({ "old_password": FIRST_PASSWORD, "new_password": "a longer password" });
     app.admin().post("/api/auth/change-password", &change).expect(200);
-    assert_eq!(other.farewell(), "the token is void");
+    assert_eq!(other.farewell(), "the token or key is void");
+}
+
+#[test]
+fn a_program_watches_as_long_as_its_key_holds() {
+    let app = TestApp::start();
+    let admin = app.admin();
+    let [reads, hands_in] = ["read", "ingest"]
+        .map(|scope| admin.post("/api/api-keys", &json!({ "name": scope, "scopes": [scope] })).expect(201));
+    let with = |key: &Value| Watcher::connect(app.address, &[("x-api-key", key["key"].as_str().unwrap())]);
+    assert_eq!(with(&hands_in).err(), Some(403));
+    let mut watcher = with(&reads).unwrap();
+    app.worker().post("/api/ingest", &json!([event(1, None)])).expect(200);
+    assert_eq!(watcher.next()["type"], "event");
+    admin.delete(&format!("/api/api-keys/{}", reads["id"].as_str().unwrap())).expect(204);
+    assert_eq!(watcher.farewell(), "the token or key is void");
 }
 
 #[test]

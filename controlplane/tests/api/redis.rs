@@ -72,7 +72,7 @@ fn a_token_that_ends_at_one_instance_ends_at_the_other() {
     let change = json!({ "old_password": FIRST_PASSWORD, "new_password": "a longer password" });
     with_token(&one, &second).post("/api/auth/change-password", &change).expect(200);
     refused(&second);
-    assert_eq!(watcher.farewell(), "the token is void");
+    assert_eq!(watcher.farewell(), "the token or key is void");
 }
 
 #[test]
