@@ -1,5 +1,6 @@
 //! Enrolled people: their data, their photos and the templates made of them.
 
+mod duplicates;
 mod enrol;
 mod faces;
 mod handler;
@@ -8,6 +9,7 @@ mod model;
 pub(crate) mod photo;
 pub(crate) mod sample;
 mod service;
+mod submission;
 pub(crate) mod template;
 
 pub(crate) use lookup::{lock, names};

@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 use vedette_events::EventKind;
 
-use super::enrol;
+use super::duplicates;
 use super::model::{PersonChange, PersonDetails, PersonView};
 use crate::audit::{self, Action, Actor, Entry};
 use crate::database;
@@ -144,7 +144,7 @@ pub(super) async fn update(
     let named = change.named_fields();
     let fields = change.apply_to(&person)?;
     if is_active {
-        enrol::check_free(&transaction, &fields, Some(id)).await?;
+        duplicates::check_free(&transaction, &fields, Some(id)).await?;
     }
     let mut row = person.into_active_model();
     row.name = Set(fields.name);
@@ -155,7 +155,7 @@ pub(super) async fn update(
     row.designation = Set(fields.designation);
     row.is_active = Set(is_active);
     row.updated_at = Set(Utc::now());
-    let person = row.update(&transaction).await.map_err(enrol::taken_meanwhile)?;
+    let person = row.update(&transaction).await.map_err(duplicates::taken_meanwhile)?;
     let is_deactivation = was_active && !is_active;
     let action = if is_deactivation { Action::PersonDeactivated } else { Action::PersonChanged };
     let entry = Entry::new(action, actor).about("person", id).with(json!({ "fields": named }));
