@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection,
+    ColumnTrait, Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
     DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait as _,
 };
@@ -160,6 +161,20 @@ pub async fn begin_exclusive(db: &DatabaseConnection, what: Exclusive) -> Result
         transaction.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, lock, key)).await?;
     }
     Ok(transaction)
+}
+
+/// The time by the database's clock, which is one for all servers, however wrong their own are.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        // SQLite has the clock of the process it is part of.
+        return Ok(Utc::now());
+    }
+    let ask = Statement::from_string(DbBackend::Postgres, "SELECT clock_timestamp()");
+    let row = db.query_one_raw(ask).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("the database's clock".to_owned()))?.try_get_by_index(0)
 }
 
 /// Rows in which one of `columns` holds `text`, in any case.

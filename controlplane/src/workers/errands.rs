@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _,
     PaginatorTrait as _, QueryFilter as _,
@@ -12,6 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 use vedette_events::{Errand, Outcome, Task};
 
+use crate::database;
 use crate::entity::errands::{ActiveModel, Column, Entity};
 use crate::error::ApiError;
 
@@ -32,7 +33,8 @@ pub async fn send(
     task: &Task,
     within: Duration,
 ) -> Result<Option<Outcome>, ApiError> {
-    Entity::delete_many().filter(Column::CreatedAt.lt(Utc::now() - FORGOTTEN_AFTER)).exec(db).await?;
+    let now = database::now(db).await?;
+    Entity::delete_many().filter(Column::CreatedAt.lt(now - FORGOTTEN_AFTER)).exec(db).await?;
     if Entity::find().filter(Column::WorkerId.eq(worker_id)).count(db).await? >= MAX_WAITING {
         return Ok(None);
     }
@@ -43,7 +45,7 @@ pub async fn send(
         task: Set(serde_json::to_string(task).map_err(ApiError::internal)?),
         is_taken: Set(false),
         outcome: Set(None),
-        created_at: Set(Utc::now()),
+        created_at: Set(now),
     };
     errand.insert(db).await?;
     let outcome = tokio::time::timeout(within, outcome_of(db, id)).await;

@@ -1,14 +1,16 @@
 //! Who runs which camera: a lease in the database, so that all control planes agree, for a few seconds at a time, so
-//! that a worker that falls silent loses its cameras to the others.
+//! that a worker that falls silent loses its cameras to the others. Times are the database's ([`database::now`]): a
+//! server whose clock is wrong neither takes a lease away nor gives one that nobody else sees.
 
 use std::collections::HashSet;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _,
 };
 
+use crate::database;
 use crate::entity::camera_leases::{ActiveModel, Column, Entity};
 
 /// How long a lease holds; workers renew theirs every second.
@@ -20,7 +22,7 @@ pub(super) async fn claim(
     worker_id: &str,
     wanted: impl IntoIterator<Item = &str>,
 ) -> Result<HashSet<String>, DbErr> {
-    let now = Utc::now();
+    let now = database::now(db).await?;
     let lease = |camera_id: &str| ActiveModel {
         camera_id: Set(camera_id.to_owned()),
         worker_id: Set(worker_id.to_owned()),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _,
@@ -14,6 +14,7 @@ use vedette_events::{CameraReport, CameraState, Heartbeat, HeartbeatReply, Pipel
 use super::registry::FRESH_FOR;
 use super::{WorkerRegistry, errands, leases};
 use crate::cameras::{self, CameraId};
+use crate::database;
 use crate::entity::{self, camera_leases, workers};
 use crate::error::ApiError;
 use crate::state::State;
@@ -47,7 +48,7 @@ pub(super) async fn heartbeat(
 
 async fn write_down(db: &DatabaseConnection, id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {
     use workers::Column;
-    let now = Utc::now();
+    let now = database::now(db).await?;
     let worker = workers::ActiveModel {
         id: Set(id.to_owned()),
         host: Set(heartbeat.host.clone()),
@@ -81,7 +82,7 @@ pub async fn keep_fresh(state: State) {
 }
 
 async fn refresh(db: &DatabaseConnection, registry: &WorkerRegistry) -> Result<(), ApiError> {
-    let now = Utc::now();
+    let now = database::now(db).await?;
     let recent = now - TimeDelta::from_std(FRESH_FOR).unwrap_or_default();
     let rows = workers::Entity::find().filter(workers::Column::LastSeen.gt(recent)).all(db).await?;
     let workers = rows.into_iter().map(|row| {

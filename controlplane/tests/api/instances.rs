@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Client, TestApp, eventually};
+use crate::app::{Client, TestApp, eventually, on_postgres};
 use crate::media::{Form, THREE_OF_ONE};
 use crate::users::two_remove_each_other;
 
@@ -36,6 +36,40 @@ fn a_camera_has_one_worker_whichever_server_is_asked() {
     };
     assert_eq!(seen(&two)["worker"], "far");
     assert_eq!(seen(&one)["worker"], "far", "known at the server it never talked to");
+}
+
+/// Puts a clock into the database that is off by what the table `clock` says.
+const CLOCK: &str = "CREATE TABLE clock AS SELECT interval '-1 hour' AS off;
+    CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+        'SELECT pg_catalog.clock_timestamp() + off FROM public.clock';
+    DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database());
+    END $$";
+
+/// To servers an hour ahead of the database, it is the database that says when a lease is over.
+#[test]
+fn leases_go_by_the_databases_clock() {
+    if !on_postgres() {
+        println!("skipped: SQLite has the clock of the server it is in");
+        return;
+    }
+    let app = TestApp::start();
+    app.execute(CLOCK);
+    let one = TestApp::restart_in(app.stop(), "security: {force_password_change: false}\n");
+    let two = one.another();
+    let admin = one.admin();
+    admin.post("/api/cameras", &json!({ "id": "cam", "url": "test://" })).expect(201);
+    admin.post("/api/cameras/cam/start", &json!({})).expect(200);
+    let holds = |app: &TestApp, id: &str| {
+        beat(&app.worker(), id, &[])["cameras"].as_array().is_some_and(|cameras| !cameras.is_empty())
+    };
+    assert_eq!([holds(&two, "far"), holds(&one, "near")], [true, false]);
+    let stored = "SELECT CAST(expires_at BETWEEN clock_timestamp() AND clock_timestamp() + interval '5 s' AS text) \
+                  FROM camera_leases";
+    assert_eq!(one.query(stored), [["true"]], "a lease is over when the database says so");
+
+    one.execute("UPDATE clock SET off = off + interval '10 seconds'");
+    assert_eq!([holds(&one, "near"), holds(&two, "far")], [true, false], "it was over by the database's clock");
 }
 
 #[test]
