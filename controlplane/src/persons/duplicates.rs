@@ -1,4 +1,9 @@
 //! Whether somebody is enrolled already: by mail address, by employee id, by face.
+//!
+//! The answer rests on nobody being enrolled meanwhile, in this process or in another one on the same database: from
+//! the question to the commit, whoever makes somebody active holds [`Exclusive::Enrolment`].
+//!
+//! [`Exclusive::Enrolment`]: crate::database::Exclusive::Enrolment
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, SqlErr};
 use serde_json::json;

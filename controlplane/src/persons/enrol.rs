@@ -2,9 +2,6 @@
 //!
 //! Only when all photos have been judged is anything stored: the photos into a staging folder, then the rows, then
 //! the photos into place, then the commit. Whatever fails on the way takes the rest back.
-//!
-//! Whether a face is new rests on nobody enrolling it meanwhile, in this process or in another one on the same
-//! database: from the question to the commit, enrolling is done by one at a time ([`Exclusive::Enrolment`]).
 
 use chrono::Utc;
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait, DatabaseTransaction, Set};

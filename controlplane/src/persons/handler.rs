@@ -21,6 +21,15 @@ use crate::filters::{Page, PageQuery, PageRequest};
 use crate::picture::{self, Jpeg};
 use crate::state::State;
 
+/// Query of `PUT /api/persons/{id}`.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UpdateQuery {
+    /// Make the person active although the face is enrolled already.
+    #[serde(default)]
+    force: bool,
+}
+
 /// Query of `DELETE /api/persons/{id}`.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -105,15 +114,20 @@ pub(super) async fn get(id: Uuid, state: State, _user: CurrentUser) -> Result<im
 /// Change a person
 ///
 /// What is not sent stays, `null` clears. `is_active: false` takes the person out of the gallery, `true` puts
-/// them back.
+/// them back, unless somebody else has been enrolled with the same face meanwhile.
 #[utoipa::path(
     put,
     path = "/api/persons/{id}",
-    params(("id" = Uuid, Path, description = "The person.")),
+    params(("id" = Uuid, Path, description = "The person."), UpdateQuery),
     request_body = PersonChange,
     responses(
         (status = 200, description = "The person as they are now.", body = PersonDetails),
-        (status = 409, description = "The e-mail address or the employee id is taken.", body = ErrorBody),
+        (
+            status = 409,
+            description = "The e-mail address, the employee id or, of who becomes active again, the face is \
+                           somebody else's; `details` holds `person_id` and, for a face, `similarity`.",
+            body = ErrorBody,
+        ),
     ),
     security(("token" = ["operator"]))
 )]
@@ -121,9 +135,10 @@ pub(super) async fn update(
     id: Uuid,
     state: State,
     user: CurrentUser,
+    query: UpdateQuery,
     change: PersonChange,
 ) -> Result<impl Reply, ApiError> {
-    Ok(json(&service::update(&state, &Actor::from(&user), id, change).await?))
+    Ok(json(&service::update(&state, &Actor::from(&user), id, change, query.force).await?))
 }
 
 /// Remove a person

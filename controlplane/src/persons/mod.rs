@@ -71,6 +71,7 @@ pub fn routes(state: &State) -> Route {
         .and(warp::put())
         .and(filters::with_state(state))
         .and(filters::authenticated(state, Role::Operator))
+        .and(filters::query())
         .and(filters::json_body())
         .then(handler::update)
         .map(respond)

@@ -17,8 +17,9 @@ use vedette_events::EventKind;
 
 use super::duplicates;
 use super::model::{PersonChange, PersonDetails, PersonView};
+use super::template;
 use crate::audit::{self, Action, Actor, Entry};
-use crate::database;
+use crate::database::{self, Exclusive};
 use crate::entity::{detections, face_templates, persons};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
@@ -130,14 +131,24 @@ pub(super) async fn details(db: &DatabaseConnection, id: Uuid) -> Result<PersonD
     Ok(PersonDetails { person, faces, last_seen: last_seen.flatten(), detection_count })
 }
 
-/// Changes a person.
+/// Changes a person. One who becomes active again must have a face nobody else has by now, unless `force` says that
+/// it is somebody else's.
 pub(super) async fn update(
     state: &State,
     actor: &Actor,
     id: Uuid,
     change: PersonChange,
+    force: bool,
 ) -> Result<PersonView, ApiError> {
-    let transaction = database::begin_write(&state.db).await?;
+    // Those of this process wait here, where they hold no connection to the database.
+    let enrolling = match change.is_active {
+        Some(true) => Some(state.gallery.enrolment().await),
+        _ => None,
+    };
+    let transaction = match &enrolling {
+        Some(_) => database::begin_exclusive(&state.db, Exclusive::Enrolment).await?,
+        None => database::begin_write(&state.db).await?,
+    };
     let person = find(&transaction, id).await?;
     let was_active = person.is_active;
     let is_active = change.is_active.unwrap_or(was_active);
@@ -145,6 +156,10 @@ pub(super) async fn update(
     let fields = change.apply_to(&person)?;
     if is_active {
         duplicates::check_free(&transaction, &fields, Some(id)).await?;
+    }
+    if is_active && !was_active && !force {
+        let templates = template::of_person(&transaction, id, &state.vision.pack().name).await?;
+        duplicates::check_new_face(state, "is_active", &templates.iter().collect::<Vec<_>>()).await?;
     }
     let mut row = person.into_active_model();
     row.name = Set(fields.name);

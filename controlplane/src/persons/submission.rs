@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::json;
 use uuid::Uuid;
 use vedette_models::ModelError;
@@ -18,7 +17,7 @@ use super::model::SampleVerdict;
 use super::photo;
 use super::sample::{self, Refusal};
 use super::template;
-use crate::entity::{face_templates, persons};
+use crate::entity::persons;
 use crate::error::ApiError;
 use crate::state::State;
 use crate::upload::{Field, Upload, UploadLimits};
@@ -123,15 +122,7 @@ impl Submission {
         state: &State,
         person: &persons::Model,
     ) -> Result<(), ApiError> {
-        let templates: Vec<Embedding> = face_templates::Entity::find()
-            .filter(face_templates::Column::PersonId.eq(person.id))
-            .filter(face_templates::Column::Pack.eq(state.vision.pack().name.as_str()))
-            .all(&state.db)
-            .await?
-            .iter()
-            .filter_map(|face| template::from_stored(&face.template))
-            .filter_map(|vector| Embedding::from_vector(&vector))
-            .collect();
+        let templates = template::of_person(&state.db, person.id, &state.vision.pack().name).await?;
         if templates.is_empty() {
             self.refuse_other_persons(state);
             return Ok(());

@@ -1,5 +1,23 @@
 //! How a face template lies in the database: the only place that reads and writes that column.
 
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
+use vedette_models::embed::Embedding;
+
+use crate::entity::face_templates::{Column, Entity};
+
+/// What a model pack made of a person's photos; damaged templates are left out.
+pub(super) async fn of_person(
+    db: &impl ConnectionTrait,
+    person_id: Uuid,
+    pack: &str,
+) -> Result<Vec<Embedding>, DbErr> {
+    let faces = Entity::find().filter(Column::PersonId.eq(person_id)).filter(Column::Pack.eq(pack));
+    let faces = faces.all(db).await?;
+    let vectors = faces.iter().filter_map(|face| from_stored(&face.template));
+    Ok(vectors.filter_map(|vector| Embedding::from_vector(&vector)).collect())
+}
+
 /// The bytes to store: the numbers in little-endian order.
 pub(crate) fn to_stored(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|value| value.to_le_bytes()).collect()

@@ -69,7 +69,11 @@ fn leases_go_by_the_databases_clock() {
     assert_eq!(one.query(stored), [["true"]], "a lease is over when the database says so");
 
     one.execute("UPDATE clock SET off = off + interval '10 seconds'");
-    assert_eq!([holds(&one, "near"), holds(&two, "far")], [true, false], "it was over by the database's clock");
+    assert_eq!(
+        [holds(&one, "near"), holds(&two, "far")],
+        [true, false],
+        "it was over by the database's clock"
+    );
 }
 
 #[test]
@@ -148,6 +152,33 @@ fn accounts_keys_and_cameras_of_one_server_are_the_others() {
     ];
     assert_eq!(actions, expected);
     two_remove_each_other(&one, &other);
+}
+
+#[test]
+fn of_two_with_one_face_one_comes_back() {
+    let one = TestApp::start();
+    let servers = [one.another(), one];
+    let admin = servers[0].admin();
+    let gone: Vec<String> = ["Barack", "Another"]
+        .iter()
+        .map(|name| {
+            let form = Form::default().text("name", name).photos(THREE_OF_ONE);
+            let person = form.send(&admin, "/api/persons/register").expect(201);
+            let path = format!("/api/persons/{}", person["id"].as_str().unwrap());
+            admin.delete(&path).expect(204);
+            path
+        })
+        .collect();
+    for _ in 0..5 {
+        let attempt = |(server, path): (&TestApp, &String)| {
+            let (client, path) = (server.admin(), path.clone());
+            std::thread::spawn(move || client.put(&path, &json!({ "is_active": true })).status)
+        };
+        let attempts: Vec<_> = servers.iter().zip(&gone).map(attempt).collect();
+        let statuses: Vec<u16> = attempts.into_iter().map(|attempt| attempt.join().unwrap()).collect();
+        assert!(statuses == [200, 409] || statuses == [409, 200], "{statuses:?}");
+        gone.iter().for_each(|path| drop(admin.delete(path).expect(204)));
+    }
 }
 
 #[test]

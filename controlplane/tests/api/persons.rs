@@ -208,10 +208,34 @@ fn a_mail_address_or_employee_id_belongs_to_one_active_person() {
         assert_eq!((&detail["field"], &detail["person_id"]), (&json!(field), &holder["id"]));
         admin.delete(&format!("/api/persons/{}", holder["id"].as_str().unwrap())).expect(204);
         form(field, value).send(&admin, REGISTER).expect(201);
-        let back = admin
-            .put(&format!("/api/persons/{}", holder["id"].as_str().unwrap()), &json!({ "is_active": true }));
+        let back = format!("/api/persons/{}?force=true", holder["id"].as_str().unwrap());
+        let back = admin.put(&back, &json!({ "is_active": true }));
         back.expect_error(409, "DuplicateResourceException");
     }
+}
+
+#[test]
+fn who_comes_back_must_have_a_face_of_their_own() {
+    let app = TestApp::start();
+    let admin = app.admin();
+    let person = register(&admin, "Barack");
+    let path = format!("/api/persons/{}", person["id"].as_str().unwrap());
+    admin.put(&path, &json!({ "is_active": true })).expect(200);
+    admin.delete(&path).expect(204);
+    let other = register(&admin, "Another");
+
+    let back = json!({ "name": "Barack again", "is_active": true });
+    let answer = admin.put(&path, &back);
+    let detail = answer.json()["details"][0].clone();
+    answer.expect_error(409, "DuplicateResourceException");
+    assert_eq!((&detail["person_id"], &detail["field"]), (&other["id"], &json!("is_active")));
+    assert!(detail["similarity"].as_f64() > Some(0.9), "{detail}");
+    let details = admin.get(&path).expect(200);
+    assert_eq!((&details["name"], &details["is_active"]), (&json!("Barack"), &json!(false)));
+    admin.put(&path, &json!({ "name": "Barack again" })).expect(200);
+
+    admin.put(&format!("{path}?force=true"), &back).expect(200);
+    assert_eq!(app.worker().get("/api/gallery").expect(200)["persons"].as_array().unwrap().len(), 2);
 }
 
 #[test]
