@@ -4,18 +4,21 @@
 //! fails is left alone until [`RedisLink::run`], which tries it once a second, finds it well again, so that a
 //! request is held up once and not every time.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures_util::StreamExt as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo as _,
-    RedisConnectionInfo, RedisError, ScriptInvocation,
+    RedisConnectionInfo, RedisError, ScriptInvocation, TlsCertificates,
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::{mpsc, watch};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use uuid::Uuid;
 
 use crate::config::RedisSettings;
@@ -92,7 +95,7 @@ impl RedisLink {
     /// # Errors
     /// When the settings name no server at all.
     pub async fn open(settings: &RedisSettings) -> Result<Arc<Self>> {
-        let client = client(settings).context("REDIS_HOST, REDIS_PORT or REDIS_PASSWORD cannot be used")?;
+        let client = client(settings)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(TIMEOUT))
             .set_response_timeout(Some(TIMEOUT))
@@ -260,13 +263,39 @@ impl RedisLink {
     }
 }
 
-fn client(settings: &RedisSettings) -> Result<Client, RedisError> {
+fn client(settings: &RedisSettings) -> Result<Client> {
     let mut login = RedisConnectionInfo::default();
     if let Some(password) = &settings.password {
         login = login.set_password(password.expose_secret());
     }
-    let address = ConnectionAddr::Tcp(settings.host.clone(), settings.port);
-    Client::open(address.into_connection_info()?.set_redis_settings(login))
+    if let Some(user) = &settings.user {
+        login = login.set_username(user);
+    }
+    let (host, port) = (settings.host.clone(), settings.port);
+    let address = match settings.tls {
+        Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        None => ConnectionAddr::Tcp(host, port),
+    };
+    let server = address.into_connection_info()?.set_redis_settings(login);
+    let ca_file = settings.tls.as_ref().and_then(|tls| tls.ca_file.as_deref());
+    let client = match ca_file {
+        Some(file) => {
+            let root_cert = Some(certificates(file)?);
+            Client::build_with_tls(server, TlsCertificates { client_tls: None, root_cert })
+        }
+        None => Client::open(server),
+    };
+    client.context("REDIS_HOST, REDIS_PORT, REDIS_USER, REDIS_PASSWORD or REDIS_CA_FILE cannot be used")
+}
+
+/// A PEM file that holds a certificate: with none, every server would be refused.
+fn certificates(file: &Path) -> Result<Vec<u8>> {
+    let pem =
+        std::fs::read(file).with_context(|| format!("REDIS_CA_FILE: cannot read `{}`", file.display()))?;
+    let first = CertificateDer::pem_slice_iter(&pem).next().transpose();
+    let holds_some = first.is_ok_and(|first| first.is_some());
+    ensure!(holds_some, "REDIS_CA_FILE: `{}` holds no certificate in PEM form", file.display());
+    Ok(pem)
 }
 
 /// What is wrong, without addresses.

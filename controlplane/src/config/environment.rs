@@ -131,8 +131,19 @@ pub struct RedisSettings {
     pub host: String,
     /// `REDIS_PORT`.
     pub port: u16,
+    /// `REDIS_USER`; Redis's own `default` when it is not set.
+    pub user: Option<String>,
     /// `REDIS_PASSWORD`.
     pub password: Option<SecretString>,
+    /// `REDIS_TLS`: how the connection is encrypted, if it is.
+    pub tls: Option<RedisTls>,
+}
+
+/// An encrypted connection to Redis.
+#[derive(Clone, Debug)]
+pub struct RedisTls {
+    /// `REDIS_CA_FILE`: PEM certificates, of which one must vouch for the server; the public authorities otherwise.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How access tokens are signed.
@@ -244,8 +255,21 @@ fn redis(environment: &Environment) -> Result<Option<RedisSettings>, ConfigError
     Ok(Some(RedisSettings {
         host: host.to_owned(),
         port: environment.parse("REDIS_PORT", "a port number")?.unwrap_or(6379),
+        user: environment.get("REDIS_USER").map(str::to_owned),
         password: environment.secret("REDIS_PASSWORD"),
+        tls: redis_tls(environment)?,
     }))
+}
+
+fn redis_tls(environment: &Environment) -> Result<Option<RedisTls>, ConfigError> {
+    let is_wanted = environment.parse("REDIS_TLS", "true or false")?.unwrap_or(false);
+    let ca_file = environment.get("REDIS_CA_FILE").map(PathBuf::from);
+    if ca_file.is_some() && !is_wanted {
+        let conflict =
+            "REDIS_CA_FILE is set but the connection is not encrypted: set REDIS_TLS=true, or remove it";
+        return Err(ConfigError::Conflict(conflict));
+    }
+    Ok(is_wanted.then_some(RedisTls { ca_file }))
 }
 
 fn jwt(environment: &Environment) -> Result<JwtSettings, ConfigError> {

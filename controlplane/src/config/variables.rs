@@ -33,7 +33,10 @@ pub const VARIABLES: &[Variable] = &[
     secret("DB_PASSWORD", "that user's password; needed with DB_HOST"),
     open("REDIS_HOST", "", "Redis's host; caches are kept in memory when it is not set"),
     open("REDIS_PORT", "6379", "Redis's port"),
-    secret("REDIS_PASSWORD", "Redis's password"),
+    open("REDIS_USER", "", "Redis's user; `default` when it is not set"),
+    secret("REDIS_PASSWORD", "that user's password"),
+    open("REDIS_TLS", "false", "true encrypts the connection to Redis"),
+    open("REDIS_CA_FILE", "", "PEM certificates of who vouches for Redis, when it is no public authority"),
     secret(
         "JWT_SECRET",
         "signs access tokens, 32 characters or more; production needs it, else one is made up",

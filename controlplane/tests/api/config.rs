@@ -107,6 +107,7 @@ fn variables_are_checked_and_never_shown() {
         ("JWT_EXPIRATION_MINUTES", "0"),
         ("JWT_EXPIRATION_MINUTES", "secret"),
         ("REDIS_PORT", "secret"),
+        ("REDIS_TLS", "secret"),
         ("VEDETTE_WORKER_TOKEN", "secret"),
     ];
     for (name, value) in cases {
@@ -164,6 +165,15 @@ fn a_stream_needs_a_server() {
     let files = [("config.yaml", "events: {redis_stream: faces}")];
     assert!(refusal(&files, &[]).contains("REDIS_HOST"));
     load(&files, &[("REDIS_HOST", "redis")]).unwrap();
+}
+
+#[test]
+fn an_authority_is_for_an_encrypted_connection() {
+    let variables = [("REDIS_HOST", "redis"), ("REDIS_CA_FILE", "ca.crt")];
+    let files = [("config.yaml", "")];
+    assert!(refusal(&files, &variables).contains("set REDIS_TLS=true"));
+    let config = load(&files, &[variables.as_slice(), &[("REDIS_TLS", "true")]].concat()).unwrap();
+    assert!(config.environment.redis.unwrap().tls.is_some_and(|tls| tls.ca_file.is_some()));
 }
 
 /// `NAME` and value of every line of `.env.example`, set or commented out.

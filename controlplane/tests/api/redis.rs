@@ -1,8 +1,9 @@
 //! Several instances that know of each other, and what becomes of them without Redis.
 
 use serde_json::json;
+use vedette::startup::App;
 
-use crate::app::{Client, FIRST_PASSWORD, TestApp, eventually};
+use crate::app::{Client, FIRST_PASSWORD, TestApp, config_in, eventually};
 use crate::ingest::event;
 use crate::live::{Watcher, token};
 use crate::redis_server;
@@ -137,4 +138,46 @@ fn an_instance_starts_without_its_redis() {
     app.admin().get("/api/cameras").expect(200);
     redis.start_again();
     eventually("Redis is used", || Some(()).filter(|()| cache(&app) == "redis: connected"));
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal = |file: &std::path::Path| {
+        let file = file.display().to_string();
+        let variables = [("REDIS_HOST", "127.0.0.1"), ("REDIS_TLS", "true"), ("REDIS_CA_FILE", &file)];
+        let config = config_in(folder.path(), RELAXED, &variables);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let error = runtime.block_on(App::start(config)).map(|_| ()).unwrap_err();
+        format!("{error:#}")
+    };
+    let file = folder.path().join("ca.crt");
+    assert!(refusal(&file).contains("REDIS_CA_FILE: cannot read"));
+    std::fs::write(&file, "no certificate").unwrap();
+    assert!(refusal(&file).contains("holds no certificate"));
+}
+
+#[test]
+fn redis_is_spoken_to_over_tls_by_a_user_of_its_own() {
+    let Some(redis) = redis_server::borrow() else { return };
+    redis.command::<()>(&["ACL", "SETUSER", "door", "on", ">secret", "~*", "&*", "+@all"]);
+    let ca_file = redis.ca_file().display().to_string();
+    let trust = ("REDIS_CA_FILE", ca_file.as_str());
+    let (user, password) = (("REDIS_USER", "door"), ("REDIS_PASSWORD", "secret"));
+    let one = redis.app_over_tls(RELAXED, &[trust, user, password]);
+    assert_eq!(cache(&one), "redis: connected");
+    wait_for_subscribers(&redis, 1);
+    let (clients, mine) = (redis.command::<String>(&["CLIENT", "LIST"]), "user=door");
+    assert!(clients.matches(mine).count() >= 2, "commands and messages: {clients}");
+    one.anyone().log_in("admin", FIRST_PASSWORD).expect(200);
+
+    let refused = |variables: &[(&str, &str)]| {
+        let status = cache(&redis.app_over_tls(RELAXED, variables));
+        assert!(status.starts_with("redis: unreachable, "), "{status}");
+        assert!(!status.contains("secret") && !status.contains("127.0.0.1"), "{status}");
+    };
+    refused(&[trust, user, ("REDIS_PASSWORD", "wrong")]);
+    refused(&[user, password]);
+    refused(&[user, password, ("REDIS_TLS", "false")]);
+    redis.command::<()>(&["ACL", "DELUSER", "door"]);
 }

@@ -2,18 +2,21 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::app::{TestApp, database_in, eventually};
 
 /// Starts the server, tells its process id, and ends it as soon as its own standard input ends: with us.
-const SCRIPT: &str = "redis-server --port \"$1\" --bind 127.0.0.1 --save '' --appendonly yes --appendfsync always \
-                      --dir \"$2\" >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -9 $!";
+const SCRIPT: &str = "redis-server --port \"$1\" --tls-port \"$2\" --tls-cert-file tls.crt --tls-key-file tls.key \
+                      --tls-ca-cert-file ca.crt --tls-auth-clients no --bind 127.0.0.1 --save '' --appendonly yes \
+                      --appendfsync always >/dev/null 2>&1 & echo $!; cat >/dev/null; kill -9 $!";
 
 static SERVER: LazyLock<Option<Mutex<RedisServer>>> = LazyLock::new(|| {
     let is_installed = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok();
@@ -37,6 +40,7 @@ pub(crate) fn borrow() -> Option<MutexGuard<'static, RedisServer>> {
 
 pub(crate) struct RedisServer {
     port: u16,
+    tls_port: u16,
     folder: TempDir,
     shell: Child,
     pid: Pid,
@@ -44,10 +48,12 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     fn start() -> Self {
-        let port = free_port();
+        let port = free_port(0);
+        let tls_port = free_port(port + 1);
         let folder = tempfile::tempdir().unwrap();
-        let (shell, pid) = run(port, &folder);
-        let server = Self { port, folder, shell, pid };
+        write_identity(folder.path());
+        let (shell, pid) = run(port, tls_port, &folder);
+        let server = Self { port, tls_port, folder, shell, pid };
         server.wait_until_it_answers();
         server
     }
@@ -61,7 +67,7 @@ impl RedisServer {
 
     /// Starts it again, with what it had on disk.
     pub(crate) fn start_again(&mut self) {
-        (self.shell, self.pid) = run(self.port, &self.folder);
+        (self.shell, self.pid) = run(self.port, self.tls_port, &self.folder);
         self.wait_until_it_answers();
     }
 
@@ -91,6 +97,18 @@ impl RedisServer {
         self.app_with(yaml, &[])
     }
 
+    /// The file of who vouches for it.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// An instance that uses it over TLS, with these variables.
+    pub(crate) fn app_over_tls(&self, yaml: &str, variables: &[(&str, &str)]) -> TestApp {
+        let port = self.tls_port.to_string();
+        let tls = [("REDIS_PORT", port.as_str()), ("REDIS_TLS", "true")];
+        self.app_with(yaml, &[&tls, variables].concat())
+    }
+
     /// A further instance, on the database of `app`.
     pub(crate) fn app_beside(&self, app: &TestApp, yaml: &str) -> TestApp {
         let data_dir = app.folder.path().join("data").display().to_string();
@@ -107,16 +125,31 @@ impl RedisServer {
     }
 }
 
-/// A port below those that connections are given: one of them must not take it while the server is away.
-fn free_port() -> u16 {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+/// Writes a certificate for this host with its key, and that of the authority that signed it.
+fn write_identity(folder: &Path) {
+    let authority = {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority);
+    std::fs::write(folder.join("ca.crt"), authority.pem()).unwrap();
+    std::fs::write(folder.join("tls.crt"), certificate.unwrap().pem()).unwrap();
+    std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
+}
+
+/// A port from `first` on, and below those that connections are given: one of them must not take it while the server
+/// is away.
+fn free_port(first: u16) -> u16 {
+    let first = first.max(20_000 + u16::try_from(std::process::id() % 10_000).unwrap());
     (first..).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
-fn run(port: u16, folder: &TempDir) -> (Child, Pid) {
+fn run(port: u16, tls_port: u16, folder: &TempDir) -> (Child, Pid) {
     let mut shell = Command::new("sh")
-        .args(["-c", SCRIPT, "sh", &port.to_string()])
-        .arg(folder.path())
+        .args(["-c", SCRIPT, "sh", &port.to_string(), &tls_port.to_string()])
+        .current_dir(folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
