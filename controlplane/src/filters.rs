@@ -28,8 +28,6 @@ pub type Route = BoxedFilter<(Response,)>;
 
 /// Largest body of settings, names and the like.
 const MAX_JSON_BYTES: usize = 256 * 1024;
-/// What is read and dropped of a body that is refused, so that a client that is still sending gets to read why.
-const MAX_DRAINED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Makes a reply of what a handler returns.
 pub fn respond(reply: impl Reply) -> Response {
@@ -214,26 +212,20 @@ where
     B: Buf,
 {
     let mut stream = std::pin::pin!(stream);
-    let (mut body, mut seen_bytes) = (Vec::new(), 0_usize);
+    let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         let mut chunk = chunk.map_err(|error| {
             ApiError::file_processing("the body broke off before its end").with_cause(error)
         })?;
-        seen_bytes = seen_bytes.saturating_add(chunk.remaining());
-        if seen_bytes > max_bytes.saturating_add(MAX_DRAINED_BYTES) {
-            break;
+        if chunk.remaining() > max_bytes - body.len() {
+            return Err(ApiError::too_large(format!("the body is larger than {max_bytes} bytes")).into());
         }
-        if seen_bytes <= max_bytes {
-            while chunk.has_remaining() {
-                let piece = chunk.chunk();
-                body.extend_from_slice(piece);
-                let length = piece.len();
-                chunk.advance(length);
-            }
+        while chunk.has_remaining() {
+            let piece = chunk.chunk();
+            body.extend_from_slice(piece);
+            let length = piece.len();
+            chunk.advance(length);
         }
-    }
-    if seen_bytes > max_bytes {
-        return Err(ApiError::too_large(format!("the body is larger than {max_bytes} bytes")).into());
     }
     Ok(body.into())
 }

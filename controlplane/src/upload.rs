@@ -1,11 +1,6 @@
 //! Reading `multipart/form-data` with limits: one file in memory at a time, and a clear answer when one is too large.
-//!
-//! A client that is still sending does not read: if the connection were closed on it the moment a limit is
-//! passed, it would see a broken pipe instead of the reason. What is left of the request is therefore read and
-//! dropped first, up to a size and a time no honest upload needs.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use thiserror::Error;
@@ -14,10 +9,6 @@ use warp::{Buf as _, Filter};
 
 use crate::error::ApiError;
 
-/// What is read and dropped of a request that is refused anyway.
-const MAX_DRAINED_BYTES: usize = 512 * 1024 * 1024;
-/// How long that may take.
-const MAX_DRAIN_TIME: Duration = Duration::from_secs(30);
 /// A text field holds a name or an address.
 const MAX_TEXT_BYTES: usize = 4 * 1024;
 /// Parts that are no files; far more than any form here has.
@@ -126,34 +117,8 @@ impl Upload {
     /// The next field, or `None` at the end of the form.
     ///
     /// # Errors
-    /// When the form is damaged or over a limit. The rest of the request has been read then, so that the
-    /// client gets to see the answer.
+    /// When the form is damaged or over a limit.
     pub async fn next(&mut self) -> Result<Option<Field>, UploadError> {
-        let field = self.read_field().await;
-        if field.as_ref().is_err_and(|error| !matches!(error, UploadError::Damaged(_))) {
-            self.drain().await;
-        }
-        field
-    }
-
-    /// Reads what is left of the request and drops it, for a caller about to refuse it.
-    pub async fn drain(&mut self) {
-        let read_all = async {
-            let mut drained_bytes = 0;
-            while let Some(Ok(mut part)) = self.form.next().await {
-                while let Some(Ok(chunk)) = part.data().await {
-                    drained_bytes += chunk.remaining();
-                    if drained_bytes > MAX_DRAINED_BYTES {
-                        return;
-                    }
-                }
-            }
-        };
-        // A client that takes longer has its connection closed on it; the answer stands either way.
-        let _ = tokio::time::timeout(MAX_DRAIN_TIME, read_all).await;
-    }
-
-    async fn read_field(&mut self) -> Result<Option<Field>, UploadError> {
         let Some(part) = self.form.next().await else { return Ok(None) };
         let mut part = part.map_err(damaged)?;
         let name = part.name().to_owned();

@@ -78,7 +78,6 @@ async fn read_pictures<const N: usize>(
             }
             Field::Text { name, .. } => {
                 let message = format!("there is no such field; send {}", names.join(" and "));
-                upload.drain().await;
                 return Err(ApiError::validation(name, message));
             }
         }

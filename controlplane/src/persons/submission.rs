@@ -58,10 +58,7 @@ impl Submission {
                     submission.texts.insert(name, value);
                 }
                 Field::File { filename, bytes, .. } => {
-                    if let Err(error) = submission.examine(state, filename, bytes).await {
-                        upload.drain().await;
-                        return Err(error);
-                    }
+                    submission.examine(state, filename, bytes).await?;
                 }
             }
         }

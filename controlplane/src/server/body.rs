@@ -10,6 +10,8 @@ use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep};
 
+use super::leftover::Leftover;
+
 /// How slow a body may be.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
@@ -49,7 +51,7 @@ pub(super) enum BodyError {
 pub(super) struct Progress(Arc<Mutex<Instant>>);
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
@@ -62,10 +64,12 @@ impl Progress {
     }
 }
 
-/// `B`, as long as it comes fast enough.
+/// `B`, as long as it comes fast enough. Let go before its end, it is left over.
 #[derive(Debug)]
 pub(super) struct PacedBody<B> {
-    inner: B,
+    /// Nothing once it has ended or failed.
+    inner: Option<B>,
+    leftover: Leftover<B>,
     pace: Pace,
     progress: Progress,
     /// When it was asked for first.
@@ -76,8 +80,29 @@ pub(super) struct PacedBody<B> {
 }
 
 impl<B> PacedBody<B> {
-    pub(super) fn new(inner: B, progress: Progress) -> Self {
-        Self { inner, pace: Pace::USUAL, progress, started: None, received_bytes: 0, deadline: None }
+    pub(super) fn new(inner: B, leftover: Leftover<B>) -> Self {
+        Self {
+            inner: Some(inner),
+            leftover,
+            pace: Pace::USUAL,
+            progress: Progress::new(),
+            started: None,
+            received_bytes: 0,
+            deadline: None,
+        }
+    }
+
+    /// When something of it arrived last, while it is read.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+}
+
+impl<B> Drop for PacedBody<B> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            self.leftover.keep(inner);
+        }
     }
 }
 
@@ -95,8 +120,12 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let started = *this.started.get_or_insert_with(Instant::now);
-        match Pin::new(&mut this.inner).poll_frame(cx) {
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(frame) => {
+                if !matches!(frame, Some(Ok(_))) {
+                    this.inner = None;
+                }
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
                 this.received_bytes += data.map_or(0, Bytes::len);
                 this.progress.note(Instant::now());
@@ -113,11 +142,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), B::size_hint)
     }
 }
 
@@ -155,7 +184,8 @@ mod tests {
                 }
             }
         });
-        let mut body = PacedBody { pace, ..PacedBody::new(Sent(receiver), Progress::new()) };
+        let mut body = PacedBody::new(Sent(receiver), Leftover::default());
+        body.pace = pace;
         loop {
             match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 Some(Ok(_)) => {}

@@ -14,7 +14,7 @@ use warp::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use warp::http::{Method, Request, StatusCode};
 use warp::reply::Response;
 
-use super::body::{PacedBody, Progress};
+use super::body::PacedBody;
 use super::client::{Client, IsHttps, PeerAddress, X_REQUEST_ID};
 use crate::config::{Network, Origin};
 use crate::error::{self, ApiError};
@@ -63,7 +63,7 @@ impl Door {
     /// Answers one request, whatever happens.
     pub(super) async fn respond(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<PacedBody<Incoming>>,
         peer: SocketAddr,
         is_tls: bool,
     ) -> Response {
@@ -98,7 +98,7 @@ impl Door {
     }
 
     /// Answers a request unless its address asks too often.
-    async fn admit(&self, request: Request<Incoming>, client: SocketAddr) -> Response {
+    async fn admit(&self, request: Request<PacedBody<Incoming>>, client: SocketAddr) -> Response {
         let limits = &self.state.limits;
         let class = Class::of(request.method(), request.uri().path());
         if let Some(class) = class.filter(|class| *class != Class::Worker)
@@ -116,9 +116,8 @@ impl Door {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response {
-        let progress = Progress::new();
-        let request = request.map(|body| PacedBody::new(body, progress.clone()));
+    async fn route(&self, request: Request<PacedBody<Incoming>>) -> Response {
+        let progress = request.body().progress();
         let mut answer = std::pin::pin!(warp::service(self.routes.clone()).oneshot(request));
         loop {
             let deadline = progress.last() + ANSWER_TIMEOUT;

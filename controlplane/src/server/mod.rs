@@ -1,13 +1,14 @@
 //! The front door: TCP connections in, HTTP requests to the routes.
 //!
 //! `crowd` keeps one address from taking every connection, `tls` speaks HTTPS, `client` says who is asking, `body`
-//! keeps slow senders from holding on to us, `door` does what all requests have in common. What every answer gets
+//! keeps slow senders from holding on to us, `leftover` lets those who are refused finish, `door` does what all requests have in common. What every answer gets
 //! on its way out (permission for other origins, compression) is put around them here.
 
 mod body;
 mod client;
 mod crowd;
 mod door;
+mod leftover;
 mod tls;
 
 use std::convert::Infallible;
@@ -37,7 +38,9 @@ pub use client::{IsHttps, PeerAddress};
 pub use door::Door;
 pub use tls::Tls;
 
+use self::body::PacedBody;
 use self::crowd::Crowd;
+use self::leftover::{Answer, Leftover};
 use crate::config::Origin;
 
 /// Connections at the same time; further ones wait in the kernel's queue.
@@ -132,8 +135,12 @@ where
 {
     let cors = tower::util::option_layer(cors(door.origins()));
     let respond = tower::service_fn(move |request: Request<Incoming>| {
-        let door = Arc::clone(&door);
-        async move { Ok::<_, Infallible>(door.respond(request, peer, is_tls).await) }
+        let (door, leftover) = (Arc::clone(&door), Leftover::default());
+        async move {
+            let request = request.map(|body| PacedBody::new(body, leftover.clone()));
+            let response = door.respond(request, peer, is_tls).await;
+            Ok::<_, Infallible>(response.map(|body| Answer::new(body, leftover)))
+        }
     });
     let service = Compression::new(cors.layer(respond))
         .quality(CompressionLevel::Fastest)

@@ -32,6 +32,7 @@ mod rate_limit;
 mod redis;
 mod redis_server;
 mod redis_stream;
+mod refusals;
 mod sessions;
 mod tls;
 mod users;

@@ -258,12 +258,12 @@ fn of_requests_at_the_same_moment_one_enrols() {
 #[test]
 fn who_may_not_enrol_is_told_so() {
     let app = TestApp::start();
-    let empty = || Form::default().text("name", "Barack");
-    empty().send(&app.anyone(), REGISTER).expect_error(401, "AuthenticationException");
+    let form = || Form::default().text("name", "Barack").photos(THREE_OF_ONE);
+    form().send(&app.anyone(), REGISTER).expect_error(401, "AuthenticationException");
     let viewer = json!({ "username": "ada", "password": "a password of the tests" });
     app.admin().post("/api/users", &viewer).expect(201);
     let viewer = app.anyone().signed_in("ada", "a password of the tests");
-    empty().send(&viewer, REGISTER).expect_error(403, "AuthorizationException");
+    form().send(&viewer, REGISTER).expect_error(403, "AuthorizationException");
 }
 
 #[test]
