@@ -19,6 +19,7 @@ mod m20261125_000021_add_sessions_is_open;
 mod m20261125_000022_create_detection_rollups;
 mod m20261125_000023_index_detections;
 mod m20261125_000031_create_camera_leases;
+mod m20261125_000041_create_detection_totals;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -42,11 +43,14 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000022_create_detection_rollups::Migration),
             Box::new(m20261125_000023_index_detections::Migration),
             Box::new(m20261125_000031_create_camera_leases::Migration),
+            Box::new(m20261125_000041_create_detection_totals::Migration),
         ]
     }
 }
 
 /// Statements that count all detections into the empty tables of counts: for tools that fill `detections` by hand.
-pub fn counts_of_detections(is_postgres: bool) -> [String; 4] {
-    m20261125_000022_create_detection_rollups::counts(is_postgres)
+pub fn counts_of_detections(is_postgres: bool) -> Vec<String> {
+    let mut statements = m20261125_000022_create_detection_rollups::counts(is_postgres).to_vec();
+    statements.push(m20261125_000041_create_detection_totals::sums());
+    statements
 }

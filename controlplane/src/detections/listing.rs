@@ -12,6 +12,9 @@ use crate::filters::{Page, PageRequest};
 /// Up to so many rows are looked up and sorted; with more, a page is found sooner in the index of its order.
 const MOST_SORTED: u64 = 20_000;
 
+/// A page that begins after more rows than this is found sooner by the hours it lies in.
+const MOST_SKIPPED: u64 = 2_000;
+
 /// One page of what `filter` lets through.
 pub(super) async fn list(
     db: &DatabaseConnection,
@@ -42,10 +45,15 @@ async fn by_time(
     offset: u64,
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
-    let Total::Stretches(stretches) = total else {
-        let lead = totals::lead_of_confidence(db, filter).await?;
-        let query = Reading::new(db, lead).ordered(filter, Column::Timestamp, order);
-        return query.offset(offset).limit(limit).all(db).await;
+    let is_near = filter.has_every_kind() && offset + limit <= MOST_SKIPPED;
+    let stretches = match total {
+        Total::Stretches(stretches) => stretches,
+        Total::Kept(_) if !is_near => &totals::stretches(db, filter).await?,
+        _ => {
+            let lead = totals::lead_of_confidence(db, filter).await?;
+            let query = Reading::new(db, lead).ordered(filter, Column::Timestamp, order);
+            return query.offset(offset).limit(limit).all(db).await;
+        }
     };
     let Some(window) = window(stretches, order, offset, limit) else {
         return Ok(Vec::new());

@@ -162,6 +162,11 @@ impl DetectionFilter {
         !others.contains(&true)
     }
 
+    /// Whether everything seen in its period, at its camera and of its person is let through.
+    pub(super) fn has_every_kind(&self) -> bool {
+        self.known.is_none() && self.kind.is_none() && self.min_confidence.is_none()
+    }
+
     /// Says what does not hold.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.min_confidence.is_some_and(|confidence| !(0.0..=1.0).contains(&confidence)) {

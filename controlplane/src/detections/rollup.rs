@@ -1,22 +1,21 @@
 //! The counts of detections kept beside them, in the transaction that stores or removes the rows.
 //!
-//! Three tables: `detection_hours` for totals and time lines, `visitor_days` for who came how often, and
-//! `camera_visitors` for how many people each camera saw. What changes detections makes a [`Changes`] of the rows
+//! Four tables: `detection_hours` for time lines and totals of a period, `detection_totals` for those of all time,
+//! `visitor_days` for who came how often, and `camera_visitors` for how many people each camera saw. What changes detections makes a [`Changes`] of the rows
 //! and applies it before it commits; nothing else writes these tables. Rows are written table by table and in the
 //! order of their keys, so that transactions which meet wait for each other and never in a circle.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, IntoIden as _, OnConflict};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, IntoIden as _, OnConflict, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, IdenStatic as _, Iterable as _,
-    QueryFilter as _, Set,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait, IdenStatic as _, QueryFilter as _, Set,
 };
 use uuid::Uuid;
 use vedette_events::EventKind;
 
-use crate::entity::{camera_visitors, detection_hours, visitor_days};
+use crate::entity::{camera_visitors, detection_hours, detection_totals, visitor_days};
 
 /// Kinds that begin an appearance: a track gives several events, statistics count the first.
 pub(crate) const APPEARANCES: [EventKind; 2] = [EventKind::Recognized, EventKind::Unknown];
@@ -77,10 +76,18 @@ pub(crate) fn column(kind: EventKind, is_known: bool) -> detection_hours::Column
     }
 }
 
+/// The columns that count, in the order of [`Counts`].
+fn counting() -> impl Iterator<Item = detection_hours::Column> {
+    [true, false].into_iter().flat_map(|is_known| KINDS.map(|kind| column(kind, is_known)))
+}
+
+/// Of someone known by kind, then of strangers by kind.
+type Counts = [i64; 2 * KINDS.len()];
+
 /// Detections that come or go, counted as the tables count them.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    hours: BTreeMap<(i64, String), [i64; 8]>,
+    hours: BTreeMap<(i64, String), Counts>,
     days: BTreeMap<(String, i64, Uuid), i64>,
 }
 
@@ -130,38 +137,26 @@ impl Changes {
         self.write_visitors(db).await?;
         self.write_days(db).await?;
         self.drop_empty_days(db).await?;
-        // Last, because every writer of the present hour meets here.
-        self.write_hours(db).await
+        // Last, because every writer of the present hour meets here, and every one of a camera.
+        self.write_hours(db).await?;
+        self.write_totals(db).await
+    }
+
+    async fn write_totals(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let mut totals: BTreeMap<&str, Counts> = BTreeMap::new();
+        for ((_, camera_id), counts) in &self.hours {
+            let total = totals.entry(camera_id).or_default();
+            total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+        }
+        let rows = totals.into_iter().map(|(camera_id, counts)| ([camera_id.into()], counts));
+        add_counts(db, detection_totals::Entity, ["camera_id"], rows).await
     }
 
     async fn write_hours(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        use detection_hours::{ActiveModel, Column, Entity};
-        let keys = [Column::Hour, Column::CameraId];
-        let mut add = OnConflict::columns(keys);
-        for column in Column::iter().filter(|column| !keys.iter().any(|key| key.as_str() == column.as_str()))
-        {
-            add.value(column, Expr::col((Entity, column)).add(Expr::col((excluded(), column))));
-        }
-        let rows: Vec<ActiveModel> = self
-            .hours
-            .iter()
-            .map(|((hour, camera_id), counts)| ActiveModel {
-                hour: Set(*hour),
-                camera_id: Set(camera_id.clone()),
-                known_recognized: Set(counts[0]),
-                known_unknown: Set(counts[1]),
-                known_updated: Set(counts[2]),
-                known_left: Set(counts[3]),
-                stranger_recognized: Set(counts[4]),
-                stranger_unknown: Set(counts[5]),
-                stranger_updated: Set(counts[6]),
-                stranger_left: Set(counts[7]),
-            })
-            .collect();
-        for rows in rows.chunks(ROWS_PER_STATEMENT) {
-            Entity::insert_many(rows.to_vec()).on_conflict(add.clone()).exec_without_returning(db).await?;
-        }
-        Ok(())
+        let row = |((hour, camera_id), counts): (&(i64, String), &Counts)| {
+            ([(*hour).into(), camera_id.as_str().into()], *counts)
+        };
+        add_counts(db, detection_hours::Entity, ["hour", "camera_id"], self.hours.iter().map(row)).await
     }
 
     async fn write_days(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
@@ -241,6 +236,31 @@ impl Changes {
     fn of_one_camera(&self) -> impl Iterator<Item = (&(String, i64, Uuid), &i64)> {
         self.days.iter().filter(|((camera_id, ..), _)| camera_id != ALL_CAMERAS)
     }
+}
+
+/// Adds counts to the rows of `table` that have these keys.
+async fn add_counts<T: EntityTrait, const N: usize>(
+    db: &impl ConnectionTrait,
+    table: T,
+    keys: [&'static str; N],
+    rows: impl Iterator<Item = ([SimpleExpr; N], Counts)>,
+) -> Result<(), DbErr> {
+    let mut add = OnConflict::columns(keys);
+    for column in counting() {
+        add.value(column, Expr::col((table, column)).add(Expr::col((excluded(), column))));
+    }
+    let rows: Vec<_> = rows.collect();
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut insert = Query::insert();
+        insert.into_table(table).on_conflict(add.clone());
+        insert.columns(keys.into_iter().chain(counting().map(|column| column.as_str())));
+        for (key, counts) in rows {
+            // As many values as columns: a key's and one for each that counts.
+            insert.values_panic(key.iter().cloned().chain(counts.map(Expr::val)));
+        }
+        db.execute(&insert).await?;
+    }
+    Ok(())
 }
 
 async fn clear_day(

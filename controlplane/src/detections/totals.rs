@@ -1,7 +1,8 @@
 //! How many detections a filter lets through, and in which stretches of time they lie.
 //!
-//! Whole hours are read off `detection_hours`, and only what a period begins and ends with inside an hour is
-//! counted row by row: exact, at a cost that does not grow with the detections. The counts know no single person
+//! Those of all time are read off `detection_totals`. Of a period, whole hours are read off `detection_hours`, and
+//! only what it begins and ends with inside an hour is counted row by row: exact, at a cost that does not grow with
+//! the detections. The counts know no single person
 //! and no confidence. One person's detections are counted in the index, exactly. With `min_confidence` and no
 //! person, counting ends at [`MOST_COUNTED`], and the total is said to be a minimum.
 
@@ -15,7 +16,7 @@ use sea_orm::{
 use super::model::DetectionFilter;
 use super::query::{Lead, Reading};
 use super::rollup::{KINDS, column, hour_of, hour_start};
-use crate::entity::detection_hours;
+use crate::entity::{detection_hours, detection_totals};
 
 /// Where counting ends when rows have to be looked at one by one.
 pub(super) const MOST_COUNTED: u64 = 10_000;
@@ -31,7 +32,9 @@ pub(super) struct Stretch {
 /// How many detections there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Total {
-    /// So many, in these stretches, the earliest first.
+    /// So many of all time.
+    Kept(u64),
+    /// So many of a period, in these stretches, the earliest first.
     Stretches(Vec<Stretch>),
     /// Exactly so many.
     Exact(u64),
@@ -46,7 +49,10 @@ impl Total {
             return Ok(Self::Exact(count_rows(db, filter, Lead::Time).await?));
         }
         if filter.min_confidence.is_none() {
-            return Ok(Self::Stretches(stretches(db, filter).await?));
+            return Ok(match (filter.from, filter.to) {
+                (None, None) => Self::Kept(kept(db, filter).await?),
+                _ => Self::Stretches(stretches(db, filter).await?),
+            });
         }
         let lead = if filter.has_only_confidence() {
             Lead::Confidence
@@ -61,7 +67,7 @@ impl Total {
     pub(super) fn number(&self) -> u64 {
         match self {
             Self::Stretches(stretches) => stretches.iter().map(|stretch| stretch.count).sum(),
-            Self::Exact(number) | Self::Minimum(number) => *number,
+            Self::Kept(number) | Self::Exact(number) | Self::Minimum(number) => *number,
         }
     }
 }
@@ -102,7 +108,22 @@ async fn count_some(db: &DatabaseConnection, filter: &DetectionFilter, lead: Lea
     Ok(count.unsigned_abs())
 }
 
-async fn stretches(db: &DatabaseConnection, filter: &DetectionFilter) -> Result<Vec<Stretch>, DbErr> {
+async fn kept(db: &DatabaseConnection, filter: &DetectionFilter) -> Result<u64, DbErr> {
+    use detection_totals::{Column, Entity};
+    // PostgreSQL answers sums in a type of their own.
+    let mut query = Entity::find().select_only().expr(counted(filter).sum().cast_as("bigint"));
+    if let Some(camera_id) = &filter.camera_id {
+        query = query.filter(Column::CameraId.eq(camera_id));
+    }
+    let count: Option<Option<i64>> = query.into_tuple().one(db).await?;
+    Ok(count.flatten().unwrap_or(0).unsigned_abs())
+}
+
+/// Where those of a filter without person and confidence lie.
+pub(super) async fn stretches(
+    db: &DatabaseConnection,
+    filter: &DetectionFilter,
+) -> Result<Vec<Stretch>, DbErr> {
     let first = filter.from.map(first_whole_hour);
     let end = filter.to.map(hour_of);
     if let (Some(from), Some(to), Some(first), Some(end)) = (filter.from, filter.to, first, end)

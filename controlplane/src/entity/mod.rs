@@ -5,6 +5,7 @@ pub mod camera_leases;
 pub mod camera_visitors;
 pub mod cameras;
 pub mod detection_hours;
+pub mod detection_totals;
 pub mod detections;
 pub mod errands;
 pub mod face_templates;
