@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,6 +17,7 @@ use sea_orm::{
     TransactionTrait as _,
 };
 use secrecy::ExposeSecret as _;
+use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
 use crate::config::{EnvironmentSettings, PostgresSettings};
@@ -192,8 +194,33 @@ pub fn any_contains<C: ColumnTrait>(columns: impl IntoIterator<Item = C>, text: 
     })
 }
 
-/// Whether the database answers, and its file is still there.
-pub async fn is_available(db: &DatabaseConnection, settings: &EnvironmentSettings) -> bool {
+/// Tells whether the database answers and its file is still there, with one look for all who ask meanwhile.
+#[derive(Debug, Default)]
+pub struct Probe {
+    /// Looks begun so far.
+    begun: AtomicU64,
+    /// The number of the last look, and what it saw.
+    last: Mutex<(u64, bool)>,
+}
+
+impl Probe {
+    /// What a look sees that begins after this was asked.
+    pub async fn is_available(&self, db: &DatabaseConnection, settings: &EnvironmentSettings) -> bool {
+        self.share(|| look(db, settings)).await
+    }
+
+    async fn share<L: Future<Output = bool>>(&self, look: impl FnOnce() -> L) -> bool {
+        let begun = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if last.0 <= begun {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            *last = (number, look().await);
+        }
+        last.1
+    }
+}
+
+async fn look(db: &DatabaseConnection, settings: &EnvironmentSettings) -> bool {
     // An open file can be read and written after it was deleted, but nobody would ever see that data again.
     let is_sqlite = settings.postgres.is_none();
     if is_sqlite && !tokio::fs::try_exists(sqlite_file(&settings.data_dir)).await.unwrap_or(false) {
@@ -202,4 +229,43 @@ pub async fn is_available(db: &DatabaseConnection, settings: &EnvironmentSetting
     let ask =
         db.query_one_raw(Statement::from_string(db.get_database_backend(), "SELECT 1 FROM users LIMIT 1"));
     tokio::time::timeout(Duration::from_secs(2), ask).await.is_ok_and(|answer| answer.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures_util::FutureExt as _;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_during_a_look_shares_the_next_one() {
+        let (probe, looks, may_end) = (Probe::default(), AtomicUsize::new(0), Semaphore::new(0));
+        let ask = || {
+            probe.share(|| async {
+                let number = looks.fetch_add(1, Ordering::SeqCst);
+                drop(may_end.acquire().await);
+                // What the first look saw is no longer so when the others ask.
+                number > 0
+            })
+        };
+        let (mut first, mut second, mut third) = (Box::pin(ask()), Box::pin(ask()), Box::pin(ask()));
+        for asked in [&mut first, &mut second, &mut third] {
+            assert!(asked.now_or_never().is_none());
+        }
+        may_end.add_permits(1);
+        assert_eq!((first.await, second.await, third.await), (false, true, true));
+        assert_eq!(looks.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_is_given_up_is_not_waited_for() {
+        let probe = Probe::default();
+        let mut given_up = Box::pin(probe.share(std::future::pending));
+        assert!((&mut given_up).now_or_never().is_none());
+        drop(given_up);
+        assert!(probe.share(|| std::future::ready(true)).await);
+    }
 }

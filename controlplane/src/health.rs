@@ -6,7 +6,6 @@ use warp::Filter as _;
 use warp::Reply;
 use warp::http::StatusCode;
 
-use crate::database;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 use crate::supervisor::LocalWorkerStatus;
@@ -64,7 +63,7 @@ struct Workers {
     )
 )]
 async fn health(state: State) -> impl Reply {
-    let is_available = database::is_available(&state.db, &state.config.environment).await;
+    let is_available = state.database_probe.is_available(&state.db, &state.config.environment).await;
     let body = Health {
         status: if is_available { "healthy" } else { "unhealthy" },
         database: if is_available { "connected" } else { "unavailable" },

@@ -17,6 +17,7 @@ use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
 use crate::config::{Config, Stage};
+use crate::database::Probe;
 use crate::filters::Route;
 use crate::gallery::LiveGallery;
 use crate::limits::RateLimits;
@@ -98,6 +99,7 @@ impl App {
             metrics: Metrics::default(),
             config,
             db,
+            database_probe: Probe::default(),
             storage,
             vision,
             gallery,

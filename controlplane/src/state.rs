@@ -9,6 +9,7 @@ use vedette_events::PipelineSettings;
 
 use crate::auth::{CurrentUser, LoginThrottle, Sessions, TokenSigner};
 use crate::config::Config;
+use crate::database::Probe;
 use crate::gallery::LiveGallery;
 use crate::limits::RateLimits;
 use crate::live::Hub;
@@ -29,6 +30,8 @@ pub struct AppState {
     pub config: Config,
     /// The database.
     pub db: DatabaseConnection,
+    /// Whether it is there.
+    pub database_probe: Probe,
     /// Pictures.
     pub storage: Storage,
     /// Finds and tells apart the faces of pictures that are sent.

@@ -19,7 +19,7 @@ use registry::Readings;
 use crate::error::ApiError;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
-use crate::{auth, cameras, database};
+use crate::{auth, cameras};
 
 /// What proxies add. A proxy of this host speaks for others, known to us as a proxy or not.
 const SIGNS_OF_A_PROXY: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
@@ -60,7 +60,7 @@ async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Re
                        `Authorization: Bearer TOKEN`";
         return Err(ApiError::authentication(message));
     }
-    let is_available = database::is_available(&state.db, &state.config.environment).await;
+    let is_available = state.database_probe.is_available(&state.db, &state.config.environment).await;
     let cameras = cameras::all(&state.db, &state.workers).await.unwrap_or_default();
     let text = state.metrics.render(Readings {
         is_database_up: is_available,
