@@ -1,9 +1,11 @@
 //! Makes models loadable and general that were written for another reader than ONNX Runtime. OpenCV's block-quantised
 //! files name weights as inputs that nobody feeds, carry a block size where there is only one scale, are fixed to
-//! one picture size, and would be dequantised anew at every run. What is mended is told from the graph, never from
-//! the file's name; a model that needs nothing is passed on byte for byte.
+//! one picture size, and would be dequantised anew at every run; and networks for faces use an operator ONNX Runtime
+//! is slow at. What is mended is told from the graph, never from the file's name; a model that needs nothing is passed
+//! on byte for byte.
 
 mod fold;
+mod prelu;
 mod proto;
 mod shapes;
 
@@ -12,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use prost::Message;
 use prost::bytes::Bytes;
 
-use proto::{Attribute, Dimension, Graph, Model, Node, Tensor, TensorName, ValueInfo};
+use proto::{Attribute, Dimension, Graph, Model, Node, OperatorSet, Tensor, TensorName, ValueInfo};
 use shapes::{Constants, Freedom, freedom};
 
 /// More entries than any list in a model for pictures has: a file that claims more is refused before memory is
@@ -45,6 +47,8 @@ pub(crate) fn mend(file: Vec<u8>) -> Result<Vec<u8>, String> {
     let mut changed = fold_weights(graph, &mut nodes, &mut weights, file.len())?;
     changed |= drop_unfed_inputs(graph, &nodes, &weights)?;
     changed |= free_dimensions(graph, &nodes, &weights)?;
+    let operators = decode_all::<OperatorSet>(&model.opset_import, "operator set")?;
+    changed |= prelu::replace(&mut nodes, &mut weights, &operators)?;
     if !changed {
         return Ok(file.into());
     }
@@ -90,6 +94,11 @@ impl Weights {
         self.encoded.extend(added);
         self.positions =
             self.encoded.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
+    }
+
+    fn add(&mut self, name: String, encoded: Bytes) {
+        self.positions.insert(name.clone(), self.encoded.len());
+        self.encoded.push((name, encoded));
     }
 
     fn into_encoded(self) -> Vec<Bytes> {

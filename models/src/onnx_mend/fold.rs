@@ -60,17 +60,22 @@ pub(super) fn fold(
         dims: quantized.dims.clone(),
         data_type: Some(data_type::FLOAT),
         name: node.output.first().cloned(),
-        raw_data: Some(to_raw(weight.values).into()),
+        raw_data: Some(to_raw(weight.values.into_iter()).into()),
         ..Tensor::default()
     };
     Ok(Some(folded.encode_to_vec().into()))
 }
 
 /// The values as ONNX stores them.
-fn to_raw(values: Vec<f32>) -> Vec<u8> {
+pub(super) fn to_raw(values: impl ExactSizeIterator<Item = f32>) -> Vec<u8> {
     let mut raw = Vec::with_capacity(values.len() * size_of::<f32>());
-    values.iter().for_each(|value| raw.extend_from_slice(&value.to_le_bytes()));
+    values.for_each(|value| raw.extend_from_slice(&value.to_le_bytes()));
     raw
+}
+
+/// The values of a tensor; `None` for a type or a place of storage that is left alone.
+pub(super) fn values(tensor: &Tensor) -> Result<Option<Vec<f32>>, String> {
+    Ok(read(tensor)?.map(|numbers| numbers.values))
 }
 
 /// How many values a tensor has, if its shape makes sense.

@@ -34,6 +34,15 @@ pub(super) struct Model {
     pub(super) configuration: Vec<Bytes>,
 }
 
+/// `OperatorSetIdProto`
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct OperatorSet {
+    #[prost(string, optional, tag = "1")]
+    pub(super) domain: Option<String>,
+    #[prost(int64, optional, tag = "2")]
+    pub(super) version: Option<i64>,
+}
+
 /// `GraphProto`
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Graph {

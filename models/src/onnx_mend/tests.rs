@@ -156,6 +156,48 @@ fn model(input: &[i64], nodes: &[Node], weights: &[Tensor]) -> Model {
     }
 }
 
+/// `y = PRelu(x − 128)` with these slopes for three channels.
+fn prelu_model(slopes: &[f32; 3]) -> Model {
+    let nodes =
+        [node("Add", &["x", "shift"], "shifted", &[]), node("PRelu", &["shifted", "slope"], "y", &[])];
+    let weights = [floats("shift", &[1], &[-128.0]), floats("slope", &[3, 1, 1], slopes)];
+    model(&[1, 3, 8, 8], &nodes, &weights)
+}
+
+fn operators(model: &[u8]) -> Vec<String> {
+    let graph = Model::decode(model).unwrap().graph.unwrap();
+    decode_all::<Node>(&graph.node, "node").unwrap().into_iter().filter_map(|node| node.op_type).collect()
+}
+
+#[test]
+fn a_slow_operator_is_replaced_by_fast_ones_that_compute_the_same() {
+    let slopes = [-0.5, 0.25, 1.5];
+    let mended = mend(prelu_model(&slopes).encode_to_vec()).unwrap();
+    assert!(!operators(&mended).iter().any(|operator| operator == "PRelu"));
+    for (index, computed) in run(mended, [1, 3, 8, 8]).into_iter().enumerate() {
+        let x = (index * 37 % 256) as f32 - 128.0;
+        let expected = if x < 0.0 { slopes[index / 64] * x } else { x };
+        assert!((computed - expected).abs() <= 1e-5 * x.abs(), "{x}: {computed} instead of {expected}");
+    }
+    let embedder = mend(original(Role::Embedder)).unwrap();
+    assert!(!operators(&embedder).iter().any(|operator| operator == "PRelu"));
+}
+
+#[test]
+fn an_operator_that_cannot_be_replaced_stays() {
+    let mut old = prelu_model(&[0.1; 3]);
+    old.opset_import = vec![Bytes::from_static(&[0x10, 6])];
+    assert!(operators(&mend(old.encode_to_vec()).unwrap()).contains(&"PRelu".to_owned()));
+
+    let mut computed_slopes = prelu_model(&[0.1; 3]);
+    let graph = computed_slopes.graph.as_mut().unwrap();
+    graph.node = [node("Relu", &["x"], "slope", &[]), node("PRelu", &["x", "slope"], "y", &[])]
+        .map(|node| node.encode_to_vec().into())
+        .to_vec();
+    graph.initializer.clear();
+    assert!(operators(&mend(computed_slopes.encode_to_vec()).unwrap()).contains(&"PRelu".to_owned()));
+}
+
 fn input_shape(mended: &[u8]) -> Vec<Option<i64>> {
     let graph = Model::decode(mended).unwrap().graph.unwrap();
     let input = ValueInfo::decode(graph.input[0].clone()).unwrap();
