@@ -177,6 +177,30 @@ fn totals_forget_who_is_erased() {
     );
 }
 
+/// Pages near the newest are read by time, later ones by the hours they lie in.
+#[test]
+fn pages_far_from_the_newest_go_on_where_the_near_ones_end() {
+    let app = TestApp::start();
+    let event = |number: u32| {
+        let mut event = bare_event(u128::from(number), None);
+        let time = chrono::DateTime::from_timestamp(1_767_268_800 + i64::from(number / 2 * 5), 0).unwrap();
+        event["timestamp"] = json!(time);
+        event["camera_id"] = json!(if number.is_multiple_of(10) { "yard" } else { "door" });
+        event
+    };
+    let events: Vec<Value> = (0..2_600).map(event).collect();
+    app.worker().post("/api/ingest", &json!(events)).expect(200);
+    let admin = app.admin();
+    for (query, count) in [("", 2_600), ("camera_id=door", 2_340), ("sort=timestamp", 2_600)] {
+        let times: Vec<String> =
+            all(&admin, query, 400).iter().map(|item| item["timestamp"].to_string()).collect();
+        assert_eq!(times.len(), count, "{query}");
+        let is_in_order =
+            |pair: &[String]| if query.starts_with("sort") { pair[0] <= pair[1] } else { pair[0] >= pair[1] };
+        assert!(times.windows(2).all(is_in_order), "{query}");
+    }
+}
+
 #[test]
 fn a_csv_holds_what_the_list_holds() {
     let scene = Scene::new();
