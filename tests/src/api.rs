@@ -68,6 +68,11 @@ impl Api {
         Self { token: Some(token.to_owned()), ..self }
     }
 
+    /// The token it shows.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Address of a path of the server, for people to click on.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
@@ -146,6 +151,17 @@ impl Api {
             form = form.part("images", part);
         }
         let path = "/api/persons/register";
+        let request = self.agent.post(self.url(path)).header("Authorization", self.authorization());
+        read(format!("POST {path}"), request.send(form))
+    }
+
+    /// POST of a form with one picture.
+    ///
+    /// # Errors
+    /// See [`Self::get`].
+    pub fn post_picture(&self, path: &str, field: &str, picture: &[u8]) -> Result<Answer> {
+        let part = Part::bytes(picture).file_name("picture.jpg").mime_str("image/jpeg")?;
+        let form = Form::new().part(field, part);
         let request = self.agent.post(self.url(path)).header("Authorization", self.authorization());
         read(format!("POST {path}"), request.send(form))
     }

@@ -1,4 +1,4 @@
-//! Runs a program to its end and tells what it cost.
+//! Runs a program to its end and tells what it cost; and what many times have in common.
 
 use std::{
     fs::File,
@@ -71,6 +71,12 @@ pub fn run(command: &mut Command) -> Result<Run> {
     Ok(Run { status, stdout, stderr, wall, cpu, peak_memory_kib })
 }
 
+/// The time within which this share (0…1) of `sorted` times lies; zero if there are none.
+pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
+    let place = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(place.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or_default()
+}
+
 fn children_cpu() -> Result<Duration> {
     let usage =
         getrusage(UsageWho::RUSAGE_CHILDREN).context("the system does not tell the processor time")?;
@@ -91,6 +97,14 @@ mod tests {
         assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("200000\n", "done\n"));
         assert!(run.cpu > Duration::ZERO && run.peak_memory_kib > 0, "{run:?}");
         Ok(())
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_times() {
+        let times: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        let shares = [0.0, 0.5, 0.99, 1.0].map(|share| percentile(&times, share).as_millis());
+        assert_eq!(shares, [1, 100, 198, 200]);
+        assert_eq!(percentile(&[], 0.5), Duration::ZERO);
     }
 
     #[test]

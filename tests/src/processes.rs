@@ -35,7 +35,16 @@ pub fn with_argument(text: &str) -> Vec<u32> {
 
 /// Highest resident memory of a process so far, in KiB.
 pub fn peak_memory_kib(pid: u32) -> Option<u64> {
-    status_field(pid, "VmHWM:")?.split_whitespace().next()?.parse().ok()
+    kib(pid, "VmHWM:")
+}
+
+/// Resident memory of a process now, in KiB.
+pub fn memory_kib(pid: u32) -> Option<u64> {
+    kib(pid, "VmRSS:")
+}
+
+fn kib(pid: u32, key: &str) -> Option<u64> {
+    status_field(pid, key)?.split_whitespace().next()?.parse().ok()
 }
 
 fn running() -> impl Iterator<Item = u32> {
@@ -68,7 +77,9 @@ mod tests {
         let mut child = Command::new("sleep").arg("61.25").stdin(Stdio::null()).spawn().unwrap();
         let pid = child.id();
         assert!(is_running(pid));
-        assert!(peak_memory_kib(std::process::id()).unwrap() > 0);
+        let myself = std::process::id();
+        assert!(memory_kib(myself).unwrap() > 0);
+        assert!(peak_memory_kib(myself).unwrap() >= memory_kib(myself).unwrap());
 
         signal(pid, Signal::SIGKILL);
         child.wait().unwrap();

@@ -6,20 +6,20 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::ExitCode,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use vedette_models::pack::Role;
 use vedette_tests::{
     checkout,
     clip::Clip,
     measure::{self, Run},
+    python,
     terminal::{build_gallery, find_photo, lay_out_people, recognise, sightings},
     truth::Truth,
 };
-
-const PYTHON_PACKAGES: [&str; 4] = ["insightface", "onnxruntime", "opencv-python-headless", "onnx"];
 
 fn main() -> ExitCode {
     match bench() {
@@ -113,10 +113,8 @@ fn python_loop(shared: &Path, material: &Material, folder: &Path) -> Result<f64>
     for file in [&script, &detector] {
         ensure!(file.is_file(), "{} is not there", file.display());
     }
-    let python = python_environment()?;
     let embedder = folder.join("sface.onnx");
-    let mend = Command::new(&python).arg(shared.join("tools/mend_sface.py")).arg(&embedder).output()?;
-    ensure!(mend.status.success(), "SFace cannot be had: {}", String::from_utf8_lossy(&mend.stderr).trim());
+    python::write_model(Role::Embedder, &embedder)?;
 
     // The loop looks in one folder.
     let photos = folder.join("photos");
@@ -124,7 +122,7 @@ fn python_loop(shared: &Path, material: &Material, folder: &Path) -> Result<f64>
     for photo in material.truth.enroll.values().flatten() {
         fs::copy(find_photo(&material.photo_dirs, photo)?, photos.join(photo))?;
     }
-    let mut command = Command::new(&python);
+    let mut command = python::command()?;
     command.arg(&script).arg(material.video.with_extension("")).arg(&photos).arg(&detector).arg(&embedder);
     let run = measure::run(command.args(["--skip", "2"]))?.succeeded("the Python app's loop")?;
     let figures = PythonFigures::parse(&run)?;
@@ -153,33 +151,4 @@ impl PythonFigures {
         };
         figures().with_context(|| format!("no figures in `{line}`"))
     }
-}
-
-/// The interpreter of an environment with what the loop needs, made on the first run.
-fn python_environment() -> Result<PathBuf> {
-    let environment = checkout::root().join("data/bench/python");
-    let python = environment.join("bin/python");
-    let imports = "import cv2, insightface, onnx, onnxruntime";
-    let is_complete = |python: &Path| {
-        let check = Command::new(python).args(["-c", imports]).stderr(Stdio::null()).status();
-        check.is_ok_and(|status| status.success())
-    };
-    if is_complete(&python) {
-        return Ok(python);
-    }
-    println!("python   installing {} into {} …", PYTHON_PACKAGES.join(", "), environment.display());
-    let make = Command::new("python3").args(["-m", "venv"]).arg(&environment).output()?;
-    if !make.status.success() {
-        bail!("`python3 -m venv` fails; on Debian it needs the package python3-venv");
-    }
-    let install = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(PYTHON_PACKAGES)
-        .output()?;
-    ensure!(
-        install.status.success() && is_complete(&python),
-        "pip cannot install them: {}",
-        String::from_utf8_lossy(&install.stderr).trim()
-    );
-    Ok(python)
 }

@@ -15,6 +15,7 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 use vedette_tests::api::{Api, FIRST_LOGIN};
 use vedette_tests::database::Store;
+use vedette_tests::measure::percentile;
 use vedette_tests::server::{Plan, Server, free_port};
 
 const OVERRIDES: &str = "workers: {local: false}\nlogging: {rotation: never}\n\
@@ -167,10 +168,7 @@ fn measure(api: &Api, path: &str, rounds: usize) -> Result<()> {
         }
     }
     times.sort_unstable();
-    let ms = |share: f64| {
-        let place = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len());
-        times[place - 1].as_secs_f64() * 1000.0
-    };
+    let ms = |share: f64| percentile(&times, share).as_secs_f64() * 1000.0;
     let total = total.as_str().map_or_else(|| total.to_string(), str::to_owned);
     println!("{:6.1} ms {:6.1} ms  {total:>9}  {path}", ms(0.5), ms(0.99));
     Ok(())
@@ -236,7 +234,7 @@ fn ingest(server: &Server, people: &[Value], arguments: &Arguments) -> Result<()
             let seconds = started.elapsed().as_secs_f64();
             times.sort_unstable();
             let rate = (arguments.batches * arguments.batch) as f64 / seconds;
-            let median = times.get(times.len() / 2).copied().unwrap_or_default();
+            let median = percentile(&times, 0.5);
             println!(
                 "ingest, {senders} at a time: {rate:.0} events/s, {:.0} ms a batch",
                 median.as_secs_f64() * 1000.0

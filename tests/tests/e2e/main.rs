@@ -7,6 +7,7 @@ mod demo;
 mod elements;
 mod failures;
 mod gallery;
+mod memory;
 mod readme;
 mod recognition;
 mod scene;
