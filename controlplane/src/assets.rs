@@ -14,9 +14,9 @@ use crate::filters::{Route, respond};
 struct Frontend;
 
 /// Files that belong to the frontend's development, not to the dashboard.
-const NOT_SERVED: [&str; 2] = ["tests/", "package.json"];
+const NOT_SERVED: [&str; 3] = ["tests/", "package.json", "vendor/README.md"];
 
-/// Every file of the dashboard; `/` is `index.html`.
+/// Every file of the dashboard; `/` is `index.html`, `/docs` is `docs.html`.
 pub fn routes() -> Route {
     let find = |path: FullPath| async move { find(path.as_str()).ok_or_else(warp::reject::not_found) };
     warp::path::full()
@@ -40,7 +40,10 @@ fn find(path: &str) -> Option<Asset> {
     if NOT_SERVED.iter().any(|hidden| name.starts_with(hidden)) {
         return None;
     }
-    Frontend::get(name).map(|file| Asset { name: name.to_owned(), file })
+    // A page goes by its name alone.
+    let is_page = !name.contains(['.', '/']);
+    let name = if is_page { format!("{name}.html") } else { name.to_owned() };
+    Frontend::get(&name).map(|file| Asset { name, file })
 }
 
 fn answer(asset: Asset, known: Option<&str>) -> Result<warp::reply::Response, ApiError> {

@@ -10,26 +10,20 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 use warp::Reply as _;
-use warp::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use warp::http::{Method, Request, StatusCode};
 use warp::reply::Response;
 
 use super::body::PacedBody;
-use super::client::{Client, IsHttps, PeerAddress, X_REQUEST_ID};
+use super::client::{Client, IsHttps, PeerAddress};
+use super::headers;
 use crate::config::{Network, Origin};
 use crate::error::{self, ApiError};
 use crate::filters::Route;
 use crate::limits::Class;
-use crate::openapi;
 use crate::state::State;
 
 /// Longest time between the last of a request's body and the head of its answer. What waits on purpose waits less.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// No script but our own files, none inside pages, and nobody may frame us.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; \
-     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The routes, and what stands before them.
 pub struct Door {
@@ -87,10 +81,7 @@ impl Door {
 
         let _entered = span.enter();
         let mut response = error::render(response, &path);
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            allow(response.headers_mut(), &path);
-        }
-        add_headers(response.headers_mut(), &path, &request_id);
+        headers::add(&mut response, &path, &request_id);
         let elapsed = started.elapsed();
         self.state.metrics.count_request(&method, &path, response.status(), elapsed);
         log(&method, &path, &response, elapsed);
@@ -130,34 +121,6 @@ impl Door {
                 }
             }
         }
-    }
-}
-
-/// Says which methods a path takes (RFC 9110, 15.5.6). What the API's description does not know are files.
-fn allow(headers: &mut HeaderMap, path: &str) {
-    let methods = openapi::methods_at(path).and_then(|methods| HeaderValue::from_str(&methods).ok());
-    headers.insert(header::ALLOW, methods.unwrap_or(HeaderValue::from_static("GET, HEAD")));
-}
-
-fn add_headers(headers: &mut HeaderMap, path: &str, request_id: &str) {
-    let fixed = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
-    ];
-    for (name, value) in fixed {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    if error::is_api(path) {
-        // Answers hold personal data, which no cache on the way is to keep.
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    }
-    if let Ok(request_id) = HeaderValue::from_str(request_id) {
-        headers.insert(X_REQUEST_ID, request_id);
     }
 }
 

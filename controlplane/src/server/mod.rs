@@ -1,13 +1,15 @@
 //! The front door: TCP connections in, HTTP requests to the routes.
 //!
 //! `crowd` keeps one address from taking every connection, `tls` speaks HTTPS, `client` says who is asking, `body`
-//! keeps slow senders from holding on to us, `leftover` lets those who are refused finish, `door` does what all requests have in common. What every answer gets
-//! on its way out (permission for other origins, compression) is put around them here.
+//! keeps slow senders from holding on to us, `leftover` lets those who are refused finish, `door` does what all requests
+//! have in common, `headers` tells browsers what they may do. What every answer gets on its way out (permission for
+//! other origins, compression) is put around them here.
 
 mod body;
 mod client;
 mod crowd;
 mod door;
+mod headers;
 mod leftover;
 mod tls;
 

@@ -15,10 +15,11 @@ fn the_dashboard_is_served_and_revalidated() {
 }
 
 #[test]
-fn scripts_and_styles_have_their_types() {
+fn pages_scripts_and_styles_have_their_types() {
     let app = TestApp::start();
     assert_eq!(app.anyone().get("/scripts/main.js").header("content-type"), "text/javascript; charset=utf-8");
     assert_eq!(app.anyone().get("/styles/base.css").header("content-type"), "text/css; charset=utf-8");
+    assert_eq!(app.anyone().get("/docs").header("content-type"), "text/html; charset=utf-8");
     assert_eq!(app.anyone().get("/icon.svg").header("content-type"), "image/svg+xml");
 }
 
@@ -32,6 +33,7 @@ fn other_paths_are_not_found_in_plain_words() {
         "/%2e%2e/Cargo.toml",
         "/package.json",
         "/tests/words.test.js",
+        "/vendor/README.md",
     ] {
         let answer = app.anyone().get(path);
         assert_eq!(

@@ -72,7 +72,7 @@ fn a_viewer_may_look_but_not_touch() {
 #[test]
 fn every_answer_carries_the_security_headers() {
     let app = TestApp::start();
-    for path in ["/", "/api/health", "/api/nothing", "/nothing"] {
+    for path in ["/", "/docs", "/redoc", "/api/health", "/api/nothing", "/nothing"] {
         let answer = app.anyone().get(path);
         let policy = answer.header("content-security-policy");
         assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
