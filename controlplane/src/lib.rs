@@ -13,6 +13,7 @@ pub mod cameras;
 pub mod cli;
 pub mod config;
 pub mod counters;
+pub mod crypto;
 pub mod database;
 pub mod detect;
 pub mod detections;

@@ -17,6 +17,7 @@ use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
 use crate::config::{Config, Stage};
+use crate::crypto::{self, Keys};
 use crate::database::Probe;
 use crate::filters::Route;
 use crate::gallery::LiveGallery;
@@ -58,14 +59,15 @@ impl App {
         prepare_data_dir(&config.environment.data_dir)?;
         let db = open_database(&config).await?;
         let tokens = token_signer(&config)?;
+        let keys = Arc::new(open_keys(&config, &db).await?);
         make_first_admin(&config, &db).await?;
-        cameras::apply_configured(&db, &config.file.cameras.sources)
+        cameras::apply_configured(&db, &keys, &config.file.cameras.sources)
             .await
             .context("cannot make the cameras of cameras.sources")?;
         let storage = Storage::open(&config.environment.data_dir)?;
         persons::remove_orphaned_photos(&db, &storage).await.context("cannot look through the photos")?;
         let vision = Arc::new(Vision::from_config(&config.file)?);
-        let gallery = LiveGallery::new(vision.pack().name.clone(), vision.dimension());
+        let gallery = LiveGallery::new(vision.pack().name.clone(), vision.dimension(), Arc::clone(&keys));
 
         let address = SocketAddr::new(config.file.server.host, config.file.server.port);
         let listener = TcpListener::bind(address).await.with_context(|| {
@@ -101,6 +103,7 @@ impl App {
             db,
             database_probe: Probe::default(),
             storage,
+            keys,
             vision,
             gallery,
             tokens,
@@ -237,6 +240,17 @@ async fn open_database(config: &Config) -> Result<DatabaseConnection> {
     let db = database::connect(&config.environment).await?;
     Migrator::up(&db, None).await.context("cannot bring the database's tables up to date")?;
     Ok(db)
+}
+
+async fn open_keys(config: &Config, db: &DatabaseConnection) -> Result<Keys> {
+    let environment = &config.environment;
+    let keys = Keys::of(environment.key.as_ref(), &environment.previous_keys, &environment.data_dir)?;
+    match crypto::check(db, &keys).await {
+        Ok(()) => Ok(keys),
+        Err(error) => {
+            Err(anyhow::Error::new(error)).context("the database cannot be read with the key at hand")
+        }
+    }
 }
 
 fn token_signer(config: &Config) -> Result<TokenSigner> {

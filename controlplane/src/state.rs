@@ -9,6 +9,7 @@ use vedette_events::PipelineSettings;
 
 use crate::auth::{CurrentUser, LoginThrottle, Sessions, TokenSigner};
 use crate::config::Config;
+use crate::crypto::Keys;
 use crate::database::Probe;
 use crate::gallery::LiveGallery;
 use crate::limits::RateLimits;
@@ -34,6 +35,8 @@ pub struct AppState {
     pub database_probe: Probe,
     /// Pictures.
     pub storage: Storage,
+    /// What templates and cameras' sources are sealed with.
+    pub keys: Arc<Keys>,
     /// Finds and tells apart the faces of pictures that are sent.
     pub vision: Arc<Vision>,
     /// Who is known.

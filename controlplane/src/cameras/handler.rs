@@ -31,7 +31,7 @@ pub(super) async fn list(
     _user: CurrentUser,
     page: PageRequest,
 ) -> Result<impl Reply, ApiError> {
-    Ok(json(&service::list(&state.db, &state.workers, page).await?))
+    Ok(json(&service::list(&state, page).await?))
 }
 
 /// Add a camera
@@ -52,7 +52,7 @@ pub(super) async fn create(
     user: CurrentUser,
     request: CreateRequest,
 ) -> Result<impl Reply, ApiError> {
-    let camera = service::create(&state.db, &state.workers, &Actor::from(&user), request.try_into()?).await?;
+    let camera = service::create(&state, &Actor::from(&user), request.try_into()?).await?;
     Ok(with_status(json(&camera), StatusCode::CREATED))
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn create(
     security(("token" = ["viewer"]))
 )]
 pub(super) async fn get(id: String, state: State, _user: CurrentUser) -> Result<impl Reply, ApiError> {
-    Ok(json(&service::get(&state.db, &state.workers, &id).await?))
+    Ok(json(&service::get(&state, &id).await?))
 }
 
 /// Change a camera
@@ -86,7 +86,7 @@ pub(super) async fn update(
     request: UpdateRequest,
 ) -> Result<impl Reply, ApiError> {
     let (actor, change) = (Actor::from(&user), request.try_into()?);
-    Ok(json(&service::update(&state.db, &state.workers, &actor, &id, change).await?))
+    Ok(json(&service::update(&state, &actor, &id, change).await?))
 }
 
 /// Remove a camera
@@ -100,7 +100,7 @@ pub(super) async fn update(
     security(("token" = ["operator"]))
 )]
 pub(super) async fn delete(id: String, state: State, user: CurrentUser) -> Result<impl Reply, ApiError> {
-    service::delete(&state.db, &Actor::from(&user), &id).await?;
+    service::delete(&state, &Actor::from(&user), &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn delete(id: String, state: State, user: CurrentUser) -> Resul
     security(("token" = ["operator"]))
 )]
 pub(super) async fn start(id: String, state: State, user: CurrentUser) -> Result<impl Reply, ApiError> {
-    Ok(json(&service::start(&state.db, &state.workers, &Actor::from(&user), &id).await?))
+    Ok(json(&service::start(&state, &Actor::from(&user), &id).await?))
 }
 
 /// Stop a camera
@@ -131,7 +131,7 @@ pub(super) async fn start(id: String, state: State, user: CurrentUser) -> Result
     security(("token" = ["operator"]))
 )]
 pub(super) async fn stop(id: String, state: State, user: CurrentUser) -> Result<impl Reply, ApiError> {
-    Ok(json(&service::stop(&state.db, &state.workers, &Actor::from(&user), &id).await?))
+    Ok(json(&service::stop(&state, &Actor::from(&user), &id).await?))
 }
 
 /// Try a camera that need not exist

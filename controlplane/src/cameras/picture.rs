@@ -59,7 +59,7 @@ pub(super) async fn probe(state: &AppState, url: SourceUrl) -> Result<ProbeView,
         return Ok(ProbeView::failed(reason));
     };
     let task = Task::Probe { url: url.expose().to_owned() };
-    Ok(match send_errand(&state.db, &worker, &task, PROBE_TIMEOUT).await? {
+    Ok(match send_errand(state, &worker, &task, PROBE_TIMEOUT).await? {
         Some(Outcome::Picture(picture)) => {
             let size = format!("{}x{}", picture.width, picture.height);
             let thumbnail = format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg_of(&picture)?));
@@ -85,7 +85,7 @@ pub(super) async fn snapshot(state: &AppState, id: &str) -> Result<Vec<u8>, ApiE
         return Err(no_picture("the camera is not running: start it first"));
     };
     let task = Task::Picture { camera_id: camera.id };
-    match send_errand(&state.db, &worker, &task, SNAPSHOT_TIMEOUT).await? {
+    match send_errand(state, &worker, &task, SNAPSHOT_TIMEOUT).await? {
         Some(Outcome::Picture(picture)) => jpeg_of(&picture),
         Some(Outcome::Failed(reason)) => Err(no_picture(&reason)),
         None => Err(no_picture("the camera's worker does not answer in time; try again")),

@@ -18,22 +18,19 @@ use super::SourceUrl;
 use super::model::{CameraChange, CameraView, NewCamera};
 use crate::audit::{Action, Actor, Entry};
 use crate::config::CameraSource;
+use crate::crypto::{Keys, Place, SealError};
 use crate::database;
 use crate::entity::cameras::{ActiveModel, Column, Entity, Model};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
-use crate::workers::WorkerRegistry;
+use crate::state::AppState;
 
 /// One page of all cameras, by id.
-pub(super) async fn list(
-    db: &DatabaseConnection,
-    workers: &WorkerRegistry,
-    page: PageRequest,
-) -> Result<Page<CameraView>, ApiError> {
-    let paginator = Entity::find().order_by_asc(Column::Id).paginate(db, page.page_size());
+pub(super) async fn list(state: &AppState, page: PageRequest) -> Result<Page<CameraView>, ApiError> {
+    let paginator = Entity::find().order_by_asc(Column::Id).paginate(&state.db, page.page_size());
     let total = paginator.num_items().await?;
     let cameras = paginator.fetch_page(page.index()).await?;
-    let items = cameras.into_iter().map(|camera| view(workers, camera)).collect::<Result<_, _>>()?;
+    let items = cameras.into_iter().map(|camera| view(state, camera)).collect::<Result<_, _>>()?;
     Ok(page.with(items, total))
 }
 
@@ -41,52 +38,44 @@ pub(super) async fn list(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn all(db: &DatabaseConnection, workers: &WorkerRegistry) -> Result<Vec<CameraView>, ApiError> {
-    let cameras = Entity::find().order_by_asc(Column::Id).all(db).await?;
-    cameras.into_iter().map(|camera| view(workers, camera)).collect()
+pub async fn all(state: &AppState) -> Result<Vec<CameraView>, ApiError> {
+    let cameras = Entity::find().order_by_asc(Column::Id).all(&state.db).await?;
+    cameras.into_iter().map(|camera| view(state, camera)).collect()
 }
 
 /// One camera.
-pub(super) async fn get(
-    db: &DatabaseConnection,
-    workers: &WorkerRegistry,
-    id: &str,
-) -> Result<CameraView, ApiError> {
-    view(workers, find(db, id).await?)
+pub(super) async fn get(state: &AppState, id: &str) -> Result<CameraView, ApiError> {
+    view(state, find(&state.db, id).await?)
 }
 
 /// Makes a camera, stopped.
-pub(super) async fn create(
-    db: &DatabaseConnection,
-    workers: &WorkerRegistry,
-    actor: &Actor,
-    new: NewCamera,
-) -> Result<CameraView, ApiError> {
+pub(super) async fn create(state: &AppState, actor: &Actor, new: NewCamera) -> Result<CameraView, ApiError> {
     let taken = format!("the camera id `{}` is taken", new.id);
-    let transaction = database::begin_write(db).await?;
-    let inserted = new_row(new).insert(&transaction).await.map_err(|error| match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => ApiError::duplicate(taken),
-        _ => error.into(),
-    });
+    let transaction = database::begin_write(&state.db).await?;
+    let inserted =
+        new_row(&state.keys, new)?.insert(&transaction).await.map_err(|error| match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => ApiError::duplicate(taken),
+            _ => error.into(),
+        });
     let camera = inserted?;
-    entry(Action::CameraCreated, actor, &camera)?.write(&transaction).await?;
+    entry(&state.keys, Action::CameraCreated, actor, &camera)?.write(&transaction).await?;
     transaction.commit().await?;
-    view(workers, camera)
+    view(state, camera)
 }
 
 /// What the audit log says of a camera: its source without credentials.
-fn entry(action: Action, actor: &Actor, camera: &Model) -> Result<Entry, ApiError> {
-    let url = source_url(camera)?.redacted();
+fn entry(keys: &Keys, action: Action, actor: &Actor, camera: &Model) -> Result<Entry, ApiError> {
+    let url = source_url(keys, camera)?.redacted();
     let details = json!({ "name": camera.name, "url": url, "enabled": camera.enabled });
     Ok(Entry::new(action, actor).about("camera", &camera.id).with(details))
 }
 
-fn new_row(new: NewCamera) -> ActiveModel {
+fn new_row(keys: &Keys, new: NewCamera) -> Result<ActiveModel, SealError> {
     let now = Utc::now();
-    ActiveModel {
+    Ok(ActiveModel {
+        stored_url: Set(seal_url(keys, new.id.as_str(), &new.url)?),
         id: Set(new.id.to_string()),
         name: Set(new.name),
-        stored_url: Set(new.url.expose().to_owned()),
         enabled: Set(new.enabled),
         looped: Set(new.looped),
         resolution: Set(new.resolution.map(|resolution| resolution.as_str().to_owned())),
@@ -96,24 +85,24 @@ fn new_row(new: NewCamera) -> ActiveModel {
         last_error: Set(None),
         created_at: Set(now),
         updated_at: Set(now),
-    }
+    })
 }
 
 /// Changes a camera. One that runs is stopped if it is disabled, and begun afresh if it is to play something else.
 pub(super) async fn update(
-    db: &DatabaseConnection,
-    workers: &WorkerRegistry,
+    state: &AppState,
     actor: &Actor,
     id: &str,
     change: CameraChange,
 ) -> Result<CameraView, ApiError> {
-    let transaction = database::begin_write(db).await?;
+    let transaction = database::begin_write(&state.db).await?;
     let present = find(&transaction, id).await?;
-    let url = change.url.map(|url| Ok::<_, ApiError>(url.with_hidden_parts_of(&source_url(&present)?)));
-    let url = url.transpose()?;
+    let present_url = source_url(&state.keys, &present)?;
+    let url = change.url.map(|url| url.with_hidden_parts_of(&present_url));
+    let url = url.filter(|url| url.expose() != present_url.expose());
     let mut row = present.clone().into_active_model();
-    if let Some(url) = url {
-        row.stored_url = Set(url.expose().to_owned());
+    if let Some(url) = &url {
+        row.stored_url = Set(seal_url(&state.keys, id, url)?);
     }
     if let Some(name) = change.name {
         row.name = Set(name);
@@ -131,48 +120,43 @@ pub(super) async fn update(
     if let Some(looped) = change.looped {
         row.looped = Set(looped);
     }
-    if plays_something_else(&row, &present) {
+    if url.is_some() || plays_otherwise(&row, &present) {
         row.run = Set(present.run + 1);
         row.last_error = Set(None);
     }
     row.updated_at = Set(Utc::now());
     let camera = row.update(&transaction).await?;
-    entry(Action::CameraChanged, actor, &camera)?.write(&transaction).await?;
+    entry(&state.keys, Action::CameraChanged, actor, &camera)?.write(&transaction).await?;
     transaction.commit().await?;
-    view(workers, camera)
+    view(state, camera)
 }
 
-fn plays_something_else(row: &ActiveModel, present: &Model) -> bool {
-    row.stored_url.as_ref() != &present.stored_url
-        || row.looped.as_ref() != &present.looped
+/// Whether the same source is to be played in another way.
+fn plays_otherwise(row: &ActiveModel, present: &Model) -> bool {
+    row.looped.as_ref() != &present.looped
         || row.resolution.as_ref() != &present.resolution
         || row.fps.as_ref() != &present.fps
 }
 
 /// Removes a camera; what it saw stays.
-pub(super) async fn delete(db: &DatabaseConnection, actor: &Actor, id: &str) -> Result<(), ApiError> {
-    let transaction = database::begin_write(db).await?;
+pub(super) async fn delete(state: &AppState, actor: &Actor, id: &str) -> Result<(), ApiError> {
+    let transaction = database::begin_write(&state.db).await?;
     let camera = find(&transaction, id).await?;
-    let entry = entry(Action::CameraDeleted, actor, &camera)?;
+    let entry = entry(&state.keys, Action::CameraDeleted, actor, &camera)?;
     camera.delete(&transaction).await?;
     entry.write(&transaction).await?;
     Ok(transaction.commit().await?)
 }
 
 /// Has a camera run. One that runs already goes on; one that was given up is tried again.
-pub(super) async fn start(
-    db: &DatabaseConnection,
-    workers: &WorkerRegistry,
-    actor: &Actor,
-    id: &str,
-) -> Result<CameraView, ApiError> {
-    let transaction = database::begin_write(db).await?;
+pub(super) async fn start(state: &AppState, actor: &Actor, id: &str) -> Result<CameraView, ApiError> {
+    let transaction = database::begin_write(&state.db).await?;
     let camera = find(&transaction, id).await?;
     if !camera.enabled {
         let message = format!("camera `{id}` is disabled: enable it first");
         return Err(ApiError::validation("enabled", message));
     }
-    let is_given_up = workers.status(&camera).state == CameraState::Error;
+    let is_given_up = state.workers.status(&camera).state == CameraState::Error;
     if !camera.should_run || is_given_up {
         // The condition keeps two requests at the same moment from starting it twice.
         let started = Entity::update_many()
@@ -189,17 +173,12 @@ pub(super) async fn start(
         }
     }
     transaction.commit().await?;
-    get(db, workers, id).await
+    get(state, id).await
 }
 
 /// Has a camera stop.
-pub(super) async fn stop(
-    db: &DatabaseConnection,
-    workers: &WorkerRegistry,
-    actor: &Actor,
-    id: &str,
-) -> Result<CameraView, ApiError> {
-    let transaction = database::begin_write(db).await?;
+pub(super) async fn stop(state: &AppState, actor: &Actor, id: &str) -> Result<CameraView, ApiError> {
+    let transaction = database::begin_write(&state.db).await?;
     find(&transaction, id).await?;
     let stopped = Entity::update_many()
         .col_expr(Column::ShouldRun, false.into())
@@ -212,7 +191,7 @@ pub(super) async fn stop(
         Entry::new(Action::CameraStopped, actor).about("camera", id).write(&transaction).await?;
     }
     transaction.commit().await?;
-    get(db, workers, id).await
+    get(state, id).await
 }
 
 /// Stops a camera whose recorded material ended in this run.
@@ -243,13 +222,14 @@ pub async fn mark_ended(
 /// When the database does not answer.
 pub async fn assignments(
     db: &DatabaseConnection,
+    keys: &Keys,
     settings: &PipelineSettings,
 ) -> Result<Vec<CameraAssignment>, ApiError> {
     let wanted = Entity::find().filter(Column::ShouldRun.eq(true)).filter(Column::Enabled.eq(true));
     let cameras = wanted.order_by_asc(Column::Id).all(db).await?;
     let assignment = |camera: Model| {
         Ok(CameraAssignment {
-            url: source_url(&camera)?.expose().to_owned(),
+            url: source_url(keys, &camera)?.expose().to_owned(),
             run: camera.run.try_into().unwrap_or_default(),
             looped: camera.looped,
             settings: settings.clone(),
@@ -263,7 +243,11 @@ pub async fn assignments(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn apply_configured(db: &DatabaseConnection, sources: &[CameraSource]) -> Result<(), ApiError> {
+pub async fn apply_configured(
+    db: &DatabaseConnection,
+    keys: &Keys,
+    sources: &[CameraSource],
+) -> Result<(), ApiError> {
     for source in sources {
         let new = NewCamera {
             id: source.id.clone(),
@@ -276,23 +260,26 @@ pub async fn apply_configured(db: &DatabaseConnection, sources: &[CameraSource])
         };
         let transaction = database::begin_write(db).await?;
         let present = Entity::find_by_id(source.id.as_str()).one(&transaction).await?;
-        let mut row = new_row(new);
+        let mut row = new_row(keys, new)?;
         row.should_run = Set(source.enabled);
         row.run = Set(present.as_ref().map_or(1, |present| present.run + 1));
         match present {
             Some(present) => {
                 row.created_at = Set(present.created_at);
-                let is_other = plays_something_else(&row, &present)
+                let is_other = source_url(keys, &present)?.expose() != source.url.expose()
+                    || plays_otherwise(&row, &present)
                     || row.name.as_ref() != &present.name
                     || row.enabled.as_ref() != &present.enabled;
                 let camera = row.update(&transaction).await?;
                 if is_other {
-                    entry(Action::CameraChanged, &Actor::server(), &camera)?.write(&transaction).await?;
+                    entry(keys, Action::CameraChanged, &Actor::server(), &camera)?
+                        .write(&transaction)
+                        .await?;
                 }
             }
             None => {
                 let camera = row.insert(&transaction).await?;
-                entry(Action::CameraCreated, &Actor::server(), &camera)?.write(&transaction).await?;
+                entry(keys, Action::CameraCreated, &Actor::server(), &camera)?.write(&transaction).await?;
             }
         }
         transaction.commit().await?;
@@ -304,15 +291,20 @@ pub(super) async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Model, A
     Entity::find_by_id(id).one(db).await?.ok_or_else(|| ApiError::not_found("camera", id))
 }
 
-fn view(workers: &WorkerRegistry, camera: Model) -> Result<CameraView, ApiError> {
-    let live = workers.status(&camera);
-    let url = source_url(&camera)?;
+fn view(state: &AppState, camera: Model) -> Result<CameraView, ApiError> {
+    let live = state.workers.status(&camera);
+    let url = source_url(&state.keys, &camera)?;
     Ok(CameraView::new(camera, &url, live))
 }
 
-/// The source behind the column, which is the only place that knows how it is kept there.
-fn source_url(camera: &Model) -> Result<SourceUrl, ApiError> {
-    camera.stored_url.parse().map_err(|error: String| {
+/// What to keep of a source.
+fn seal_url(keys: &Keys, id: &str, url: &SourceUrl) -> Result<String, SealError> {
+    keys.seal_text(Place::CameraUrl(id), url.expose())
+}
+
+/// The source behind the column.
+fn source_url(keys: &Keys, camera: &Model) -> Result<SourceUrl, ApiError> {
+    keys.open_text(Place::CameraUrl(&camera.id), &camera.stored_url)?.parse().map_err(|error: String| {
         ApiError::internal(format!("the stored source of camera `{}` {error}", camera.id))
     })
 }

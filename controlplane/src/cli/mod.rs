@@ -3,6 +3,7 @@
 mod config;
 mod gallery;
 mod import;
+mod keys;
 mod migrate;
 mod models;
 mod serve;
@@ -70,6 +71,8 @@ enum Command {
     Import(import::ImportArguments),
     /// Check the settings, or show what is in effect
     Config(config::ConfigCommandArguments),
+    /// See and change the key that templates and cameras' addresses are encrypted with
+    Keys(keys::KeysArguments),
     /// Fetch, list and check model files
     Models(models::ModelsArguments),
     /// Make a gallery file of photos
@@ -94,6 +97,7 @@ fn run(command: Command) -> Result<()> {
         Command::User(arguments) => runtime()?.block_on(user::run(arguments)),
         Command::Import(arguments) => import::run(arguments),
         Command::Config(arguments) => config::run(arguments),
+        Command::Keys(arguments) => runtime()?.block_on(keys::run(arguments)),
         Command::Models(arguments) => models::run(arguments),
         Command::Gallery(arguments) => gallery::run(arguments),
     }

@@ -180,6 +180,10 @@ pub struct EnvironmentSettings {
     pub metrics_token: Option<SecretString>,
     /// `VEDETTE_WORKER`: the worker's binary, when it lies neither beside ours nor on the path.
     pub worker_binary: Option<PathBuf>,
+    /// `VEDETTE_KEY`: seals templates and cameras' sources; a file in the data folder when it is not set.
+    pub key: Option<SecretString>,
+    /// `VEDETTE_KEY_PREVIOUS`: keys before it, which still open what they sealed.
+    pub previous_keys: Vec<SecretString>,
     /// `VEDETTE_DATA_DIR`: everything written.
     pub data_dir: PathBuf,
 }
@@ -199,6 +203,11 @@ impl EnvironmentSettings {
             worker_token: environment.secret("VEDETTE_WORKER_TOKEN"),
             metrics_token: environment.secret("METRICS_TOKEN"),
             worker_binary: environment.get("VEDETTE_WORKER").map(PathBuf::from),
+            key: environment.secret("VEDETTE_KEY"),
+            previous_keys: environment
+                .get("VEDETTE_KEY_PREVIOUS")
+                .map(|keys| keys.split(',').map(SecretString::from).collect())
+                .unwrap_or_default(),
             data_dir: environment.get("VEDETTE_DATA_DIR").unwrap_or("data").into(),
         };
         settings.check(stage)?;

@@ -45,6 +45,11 @@ pub const VARIABLES: &[Variable] = &[
     open("JWT_EXPIRATION_MINUTES", "480", "how long an access token holds, 1 to 527040"),
     open("JWT_ISSUER", "vedette", "who gives access tokens out"),
     open("JWT_AUDIENCE", "vedette-api", "whom they are for; tokens of others are refused"),
+    secret(
+        "VEDETTE_KEY",
+        "encrypts face templates and cameras' addresses: 32 bytes, hexadecimal or base64; else a file in the data folder",
+    ),
+    secret("VEDETTE_KEY_PREVIOUS", "keys before it, with commas between, until all is encrypted anew"),
     secret("ADMIN_PASSWORD", "first password of the first user, admin"),
     secret("API_KEY", "lets programs hand in events and read the gallery (X-API-Key), 16 characters or more"),
     secret("METRICS_TOKEN", "shows /metrics to other hosts (Authorization: Bearer), 16 characters or more"),

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use vedette_events::{GalleryPerson, GallerySnapshot, encode_vector};
 use vedette_models::gallery::Gallery;
 
+use crate::crypto::{Keys, SealError};
 use crate::entity::{face_templates, persons};
 use crate::error::ApiError;
 use crate::persons::template;
@@ -51,6 +52,7 @@ struct Fingerprint {
 pub struct LiveGallery {
     pack: String,
     dimension: usize,
+    keys: Arc<Keys>,
     change: watch::Sender<u64>,
     built: Mutex<Option<Arc<BuiltGallery>>>,
     enrolment: Mutex<()>,
@@ -58,10 +60,11 @@ pub struct LiveGallery {
 
 impl LiveGallery {
     /// A gallery of the templates `pack` made, each of `dimension` numbers.
-    pub fn new(pack: String, dimension: usize) -> Self {
+    pub fn new(pack: String, dimension: usize, keys: Arc<Keys>) -> Self {
         Self {
             pack,
             dimension,
+            keys,
             change: watch::Sender::new(0),
             built: Mutex::new(None),
             enrolment: Mutex::new(()),
@@ -156,16 +159,20 @@ impl LiveGallery {
             .into_tuple()
             .all(db)
             .await?;
-        let templates: Vec<(Uuid, Vec<u8>)> = face_templates::Entity::find()
+        let templates: Vec<(Uuid, Uuid, Vec<u8>)> = face_templates::Entity::find()
             .select_only()
-            .columns([face_templates::Column::PersonId, face_templates::Column::Template])
+            .columns([
+                face_templates::Column::Id,
+                face_templates::Column::PersonId,
+                face_templates::Column::Template,
+            ])
             .filter(face_templates::Column::Pack.eq(self.pack.as_str()))
             .order_by_asc(face_templates::Column::Id)
             .into_tuple()
             .all(db)
             .await?;
-        let (pack, dimension) = (self.pack.clone(), self.dimension);
-        let assemble = move || assemble(pack, dimension, persons, templates);
+        let (pack, dimension, keys) = (self.pack.clone(), self.dimension, Arc::clone(&self.keys));
+        let assemble = move || assemble(pack, dimension, persons, templates, &keys);
         let (index, body) = tokio::task::spawn_blocking(assemble).await.map_err(ApiError::internal)??;
         let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..16]));
         Ok(BuiltGallery { change, fingerprint, etag, body, index })
@@ -178,13 +185,16 @@ fn assemble(
     pack: String,
     dimension: usize,
     persons: Vec<(Uuid, String)>,
-    templates: Vec<(Uuid, Vec<u8>)>,
+    templates: Vec<(Uuid, Uuid, Vec<u8>)>,
+    keys: &Keys,
 ) -> Result<(Gallery, Bytes), ApiError> {
     let mut vectors_of: HashMap<Uuid, Vec<Vec<f32>>> = HashMap::with_capacity(persons.len());
-    for (person_id, stored) in templates {
-        match template::from_stored(&stored).filter(|vector| vector.len() == dimension) {
-            Some(vector) => vectors_of.entry(person_id).or_default().push(vector),
-            None => {
+    for (face_id, person_id, stored) in templates {
+        match template::open(keys, face_id, &stored) {
+            Ok(vector) if vector.len() == dimension => vectors_of.entry(person_id).or_default().push(vector),
+            // Nothing is wrong with the rows: whoever has the last gallery keeps it until the key is here.
+            Err(error @ SealError::UnknownKey(_)) => return Err(error.into()),
+            Ok(_) | Err(SealError::Damaged) => {
                 tracing::error!(%person_id, "a face template in the database is damaged; add the photo again")
             }
         }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use vedette_events::Gender;
 
 use super::batch::CheckedEvent;
+use crate::crypto::{Keys, SealError};
 use crate::database::begin_write;
 use crate::detections::rollup::Changes;
 use crate::entity::detections;
@@ -72,7 +73,7 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
     events
         .iter_mut()
         .for_each(|checked| checked.person_id = checked.person_id.filter(|id| persons.contains(id)));
-    let inserted = insert(&transaction, events, &with_snapshot).await?;
+    let inserted = insert(&transaction, &state.keys, events, &with_snapshot).await?;
 
     let (mut sightings, mut changes) = (Sightings::default(), Changes::default());
     for Inserted { checked: CheckedEvent { event, person_id, .. }, .. } in &inserted {
@@ -139,14 +140,18 @@ fn snapshot_key(checked: &CheckedEvent) -> ObjectKey {
 /// batch, and whatever an event counts for must count once.
 async fn insert(
     db: &impl ConnectionTrait,
+    keys: &Keys,
     events: Vec<CheckedEvent>,
     with_snapshot: &HashSet<Uuid>,
-) -> Result<Vec<Inserted>, DbErr> {
+) -> Result<Vec<Inserted>, ApiError> {
     let mut inserted = Vec::with_capacity(events.len());
     let mut events = events.into_iter().peekable();
     while events.peek().is_some() {
-        let new = |checked: CheckedEvent| Inserted { row: row(&checked, with_snapshot), checked };
-        let mut chunk: Vec<Inserted> = events.by_ref().take(ROWS_PER_STATEMENT).map(new).collect();
+        let new = |checked: CheckedEvent| {
+            Ok::<_, SealError>(Inserted { row: row(keys, &checked, with_snapshot)?, checked })
+        };
+        let chunk = events.by_ref().take(ROWS_PER_STATEMENT).map(new);
+        let mut chunk: Vec<Inserted> = chunk.collect::<Result<_, _>>()?;
         let ids: Vec<Uuid> = chunk.iter().filter_map(|new| new.row.id.try_as_ref().copied()).collect();
         let count = detections::Entity::insert_many(chunk.iter().map(|new| new.row.clone()))
             .on_conflict(OnConflict::column(detections::Column::EventId).do_nothing().to_owned())
@@ -174,14 +179,19 @@ async fn event_ids(db: &impl ConnectionTrait, row_ids: Vec<Uuid>) -> Result<Hash
 }
 
 /// The row of an event. A person who is not there (any more) leaves no trace in it, least of all a name.
-fn row(checked: &CheckedEvent, with_snapshot: &HashSet<Uuid>) -> detections::ActiveModel {
+fn row(
+    keys: &Keys,
+    checked: &CheckedEvent,
+    with_snapshot: &HashSet<Uuid>,
+) -> Result<detections::ActiveModel, SealError> {
     let event = &checked.event;
     let person_id = checked.person_id;
     let person = event.person.as_ref().filter(|_| person_id.is_some());
     let snapshot_path = with_snapshot.contains(&event.event_id).then(|| snapshot_key(checked).to_string());
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let pixels = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    detections::ActiveModel {
+    let seal = |embedding: &[f32]| template::seal_stranger(keys, event.event_id, embedding);
+    Ok(detections::ActiveModel {
         id: Set(Uuid::now_v7()),
         event_id: Set(event.event_id),
         kind: Set(event.kind.as_str().to_owned()),
@@ -204,11 +214,11 @@ fn row(checked: &CheckedEvent, with_snapshot: &HashSet<Uuid>) -> detections::Act
         age: Set(event.age),
         gender: Set(event.gender.map(gender_name)),
         snapshot_path: Set(snapshot_path),
-        embedding: Set(checked.embedding.as_deref().map(template::to_stored)),
+        embedding: Set(checked.embedding.as_deref().map(seal).transpose()?),
         first_seen: Set(event.first_seen),
         last_seen: Set(event.last_seen),
         created_at: Set(Utc::now()),
-    }
+    })
 }
 
 fn gender_name(gender: Gender) -> String {

@@ -25,7 +25,7 @@ pub async fn watch_cameras(state: State) {
             known = None;
             continue;
         }
-        let Ok(cameras) = cameras::all(&state.db, &state.workers).await else { continue };
+        let Ok(cameras) = cameras::all(&state).await else { continue };
         if let Some(known) = &known {
             cameras.iter().for_each(|camera| compare(&state.live, known.get(camera.id()), camera));
         }

@@ -61,7 +61,7 @@ async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Re
         return Err(ApiError::authentication(message));
     }
     let is_available = state.database_probe.is_available(&state.db, &state.config.environment).await;
-    let cameras = cameras::all(&state.db, &state.workers).await.unwrap_or_default();
+    let cameras = cameras::all(&state).await.unwrap_or_default();
     let text = state.metrics.render(Readings {
         is_database_up: is_available,
         is_redis_up: state.redis.as_ref().map(|redis| redis.is_connected()),

@@ -190,7 +190,7 @@ async fn insert_templates(
             person_id: Set(person_id),
             pack: Set(state.vision.pack().name.clone()),
             dimension: Set(i32::try_from(vector.len()).map_err(ApiError::internal)?),
-            template: Set(template::to_stored(vector)),
+            template: Set(template::seal(&state.keys, sample.face_id, vector)?),
             quality: Set(sample.quality),
             filename: Set(Some(sample.filename.clone()).filter(|filename| !filename.is_empty())),
             photo_path: Set(Some(ObjectKey::photo(person_id, sample.face_id).to_string())),

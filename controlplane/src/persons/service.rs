@@ -158,7 +158,7 @@ pub(super) async fn update(
         duplicates::check_free(&transaction, &fields, Some(id)).await?;
     }
     if is_active && !was_active && !force {
-        let templates = template::of_person(&transaction, id, &state.vision.pack().name).await?;
+        let templates = template::of_person(&transaction, &state.keys, id, &state.vision.pack().name).await?;
         duplicates::check_new_face(state, "is_active", &templates.iter().collect::<Vec<_>>()).await?;
     }
     let mut row = person.into_active_model();

@@ -1,45 +1,74 @@
-//! How a face template lies in the database: the only place that reads and writes that column.
+//! How a face template lies in the database: sealed, bound to its row, the only place that reads and writes such columns.
 
-use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 use vedette_models::embed::Embedding;
 
+use crate::crypto::{Keys, Place, SealError};
 use crate::entity::face_templates::{Column, Entity};
+use crate::error::ApiError;
 
 /// What a model pack made of a person's photos; damaged templates are left out.
 pub(super) async fn of_person(
     db: &impl ConnectionTrait,
+    keys: &Keys,
     person_id: Uuid,
     pack: &str,
-) -> Result<Vec<Embedding>, DbErr> {
+) -> Result<Vec<Embedding>, ApiError> {
     let faces = Entity::find().filter(Column::PersonId.eq(person_id)).filter(Column::Pack.eq(pack));
-    let faces = faces.all(db).await?;
-    let vectors = faces.iter().filter_map(|face| from_stored(&face.template));
-    Ok(vectors.filter_map(|vector| Embedding::from_vector(&vector)).collect())
+    let mut embeddings = Vec::new();
+    for face in faces.all(db).await? {
+        match open(keys, face.id, &face.template) {
+            Ok(vector) => embeddings.extend(Embedding::from_vector(&vector)),
+            Err(SealError::Damaged) => {}
+            Err(error @ SealError::UnknownKey(_)) => return Err(error.into()),
+        }
+    }
+    Ok(embeddings)
 }
 
-/// The bytes to store: the numbers in little-endian order.
-pub(crate) fn to_stored(vector: &[f32]) -> Vec<u8> {
+/// What to store of a photo's template.
+pub(crate) fn seal(keys: &Keys, face_id: Uuid, vector: &[f32]) -> Result<Vec<u8>, SealError> {
+    keys.seal(Place::Template(face_id), &to_bytes(vector))
+}
+
+/// What to store of a stranger's embedding.
+pub(crate) fn seal_stranger(keys: &Keys, event_id: Uuid, vector: &[f32]) -> Result<Vec<u8>, SealError> {
+    keys.seal(Place::Stranger(event_id), &to_bytes(vector))
+}
+
+/// The template of a photo.
+///
+/// # Errors
+/// When its key is not at hand, or it is damaged.
+pub(crate) fn open(keys: &Keys, face_id: Uuid, stored: &[u8]) -> Result<Vec<f32>, SealError> {
+    from_bytes(&keys.open(Place::Template(face_id), stored)?).ok_or(SealError::Damaged)
+}
+
+/// The numbers in little-endian order.
+fn to_bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// The vector behind stored bytes; `None` if they are damaged.
-pub(crate) fn from_stored(stored: &[u8]) -> Option<Vec<f32>> {
-    let (numbers, rest) = stored.as_chunks::<4>();
+fn from_bytes(bytes: &[u8]) -> Option<Vec<f32>> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
     let vector: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
     (rest.is_empty() && vector.iter().all(|value| value.is_finite())).then_some(vector)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{from_stored, to_stored};
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
 
     #[test]
     fn a_template_survives_and_damage_is_seen() {
+        let keys = Keys::given(&"ab".repeat(32).into(), &[]).unwrap();
+        let face_id = Uuid::from_u128(1);
         let vector = vec![0.5, -0.25, 1.0];
-        let stored = to_stored(&vector);
-        assert_eq!(from_stored(&stored), Some(vector));
-        assert_eq!(from_stored(&stored[1..]), None);
-        assert_eq!(from_stored(&f32::NAN.to_le_bytes()), None);
+        let stored = seal(&keys, face_id, &vector).unwrap();
+        assert_eq!(open(&keys, face_id, &stored).unwrap(), vector);
+        let not_a_vector = keys.seal(Place::Template(face_id), &f32::NAN.to_le_bytes()).unwrap();
+        assert_eq!(open(&keys, face_id, &not_a_vector), Err(SealError::Damaged));
     }
 }

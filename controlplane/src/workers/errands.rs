@@ -12,9 +12,11 @@ use sea_orm::{
 use uuid::Uuid;
 use vedette_events::{Errand, Outcome, Task};
 
+use crate::crypto::Place;
 use crate::database;
-use crate::entity::errands::{ActiveModel, Column, Entity};
+use crate::entity::errands::{ActiveModel, Column, Entity, Model};
 use crate::error::ApiError;
+use crate::state::AppState;
 
 /// Errands that may wait for one worker.
 const MAX_WAITING: u64 = 32;
@@ -28,7 +30,7 @@ const FORGOTTEN_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// # Errors
 /// When the database does not answer.
 pub async fn send(
-    db: &DatabaseConnection,
+    AppState { db, keys, .. }: &AppState,
     worker_id: &str,
     task: &Task,
     within: Duration,
@@ -42,7 +44,9 @@ pub async fn send(
     let errand = ActiveModel {
         id: Set(id),
         worker_id: Set(worker_id.to_owned()),
-        task: Set(serde_json::to_string(task).map_err(ApiError::internal)?),
+        task: Set(
+            keys.seal_text(Place::Errand(id), &serde_json::to_string(task).map_err(ApiError::internal)?)?
+        ),
         is_taken: Set(false),
         outcome: Set(None),
         created_at: Set(now),
@@ -65,7 +69,10 @@ async fn outcome_of(db: &DatabaseConnection, id: Uuid) -> Result<Outcome, ApiErr
 }
 
 /// What `worker_id` is to do now.
-pub(super) async fn take(db: &DatabaseConnection, worker_id: &str) -> Result<Vec<Errand>, ApiError> {
+pub(super) async fn take(
+    AppState { db, keys, .. }: &AppState,
+    worker_id: &str,
+) -> Result<Vec<Errand>, ApiError> {
     let waiting = Entity::find().filter(Column::WorkerId.eq(worker_id)).filter(Column::IsTaken.eq(false));
     let rows = waiting.all(db).await?;
     if rows.is_empty() {
@@ -76,9 +83,11 @@ pub(super) async fn take(db: &DatabaseConnection, worker_id: &str) -> Result<Vec
         .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
         .exec(db)
         .await?;
-    let errand =
-        |task: &str, id| Ok(Errand { id, task: serde_json::from_str(task).map_err(ApiError::internal)? });
-    rows.iter().map(|row| errand(&row.task, row.id)).collect()
+    let errand = |row: &Model| {
+        let task = keys.open_text(Place::Errand(row.id), &row.task)?;
+        Ok(Errand { id: row.id, task: serde_json::from_str(&task).map_err(ApiError::internal)? })
+    };
+    rows.iter().map(errand).collect()
 }
 
 /// Hands an outcome to who waits for it; answers whether somebody does.

@@ -25,8 +25,7 @@ pub(super) async fn heartbeat(
     state: State,
     heartbeat: Heartbeat,
 ) -> Result<impl Reply, ApiError> {
-    let settings = state.pipeline_settings();
-    let reply = service::heartbeat(&state.db, &state.workers, &settings, &id, heartbeat).await?;
+    let reply = service::heartbeat(&state, &id, heartbeat).await?;
     Ok(warp::reply::json(&reply))
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _,
     QuerySelect as _,
 };
-use vedette_events::{CameraReport, CameraState, Heartbeat, HeartbeatReply, PipelineSettings};
+use vedette_events::{CameraReport, CameraState, Heartbeat, HeartbeatReply};
 
 use super::registry::FRESH_FOR;
 use super::{WorkerRegistry, errands, leases};
@@ -17,19 +17,18 @@ use crate::cameras::{self, CameraId};
 use crate::database;
 use crate::entity::{self, camera_leases, workers};
 use crate::error::ApiError;
-use crate::state::State;
+use crate::state::{AppState, State};
 
 /// How often the picture of all workers is refreshed.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps what a worker reports and answers the cameras it is to run.
 pub(super) async fn heartbeat(
-    db: &DatabaseConnection,
-    registry: &WorkerRegistry,
-    settings: &PipelineSettings,
+    state: &AppState,
     worker_id: &str,
     heartbeat: Heartbeat,
 ) -> Result<HeartbeatReply, ApiError> {
+    let AppState { db, keys, workers: registry, .. } = state;
     // A worker's id follows the rules of a camera's.
     worker_id.parse::<CameraId>().map_err(|message| ApiError::validation("id", message))?;
     let ended = heartbeat.cameras.iter().filter(|report| report.state == CameraState::Stopped);
@@ -38,12 +37,12 @@ pub(super) async fn heartbeat(
         cameras::mark_ended(db, &camera.camera_id, run, camera.last_error.as_deref()).await?;
     }
     write_down(db, worker_id, &heartbeat).await?;
-    let mut wanted = cameras::assignments(db, settings).await?;
+    let mut wanted = cameras::assignments(db, keys, &state.pipeline_settings()).await?;
     let held = leases::claim(db, worker_id, wanted.iter().map(|camera| camera.camera_id.as_str())).await?;
     wanted.retain(|camera| held.contains(&camera.camera_id));
     let held = wanted.iter().map(|camera| camera.camera_id.clone());
     registry.report(worker_id, heartbeat.cameras, held, Instant::now());
-    Ok(HeartbeatReply { cameras: wanted, errands: errands::take(db, worker_id).await? })
+    Ok(HeartbeatReply { cameras: wanted, errands: errands::take(state, worker_id).await? })
 }
 
 async fn write_down(db: &DatabaseConnection, id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {

@@ -4,6 +4,7 @@
 mod analytics;
 mod app;
 mod assets;
+mod at_rest;
 mod audit;
 mod auth;
 mod cameras;
