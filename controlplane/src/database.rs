@@ -63,6 +63,8 @@ async fn connect_sqlite(file: &Path) -> Result<DatabaseConnection> {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
+            // What is deleted is overwritten: people who were erased must not stay in pages nobody uses.
+            .pragma("secure_delete", "ON")
             .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
@@ -120,6 +122,18 @@ fn options(url: String, max_connections: u32) -> ConnectOptions {
         .sqlx_logging_level(LevelFilter::Trace)
         .sqlx_slow_statements_logging_settings(LevelFilter::Warn, SLOW_STATEMENT);
     options
+}
+
+/// Has SQLite empty its journal, where deleted rows still lie as they were. PostgreSQL overwrites them at its next
+/// vacuum, which runs by itself.
+///
+/// # Errors
+/// When the database does not answer. That somebody reads the journal just now is none: it is emptied later.
+pub async fn forget_deleted(db: &DatabaseConnection) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Sqlite {
+        db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+    }
+    Ok(())
 }
 
 /// Begins a transaction that will write.

@@ -21,6 +21,7 @@ mod m20261125_000023_index_detections;
 mod m20261125_000031_create_camera_leases;
 mod m20261125_000041_create_detection_totals;
 mod m20261125_000051_forget_unsealed_embeddings;
+mod m20261125_000052_create_erasures;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000031_create_camera_leases::Migration),
             Box::new(m20261125_000041_create_detection_totals::Migration),
             Box::new(m20261125_000051_forget_unsealed_embeddings::Migration),
+            Box::new(m20261125_000052_create_erasures::Migration),
         ]
     }
 }

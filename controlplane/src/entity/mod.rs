@@ -7,6 +7,7 @@ pub mod cameras;
 pub mod detection_hours;
 pub mod detection_totals;
 pub mod detections;
+pub mod erasures;
 pub mod errands;
 pub mod face_templates;
 pub mod persons;

@@ -5,8 +5,7 @@
 //! not there. When the rows then fail, the pictures stay: the worker sends the batch again and they are
 //! replaced by themselves.
 
-use std::collections::HashSet;
-use utoipa::ToSchema;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::Utc;
 use sea_orm::sea_query::OnConflict;
@@ -15,6 +14,7 @@ use sea_orm::{
     TryIntoModel as _,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use vedette_events::Gender;
 
@@ -40,7 +40,7 @@ const IDS_PER_QUERY: usize = 5_000;
 pub(crate) struct Receipt {
     /// Events stored now.
     pub(crate) accepted: u64,
-    /// Events that were there already, or twice in the batch.
+    /// Events that were there already, or twice in the batch, or about somebody who was erased since.
     pub(crate) duplicates: u64,
 }
 
@@ -68,8 +68,12 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
     events.sort_unstable_by_key(|checked| checked.event.event_id);
 
     let transaction = begin_write(&state.db).await?;
-    let named = events.iter().filter_map(|checked| checked.person_id).collect();
-    let persons = persons::lock(&transaction, named).await?;
+    let named: BTreeSet<Uuid> = events.iter().filter_map(|checked| checked.person_id).collect();
+    let persons = persons::lock(&transaction, named.clone()).await?;
+    let erased = persons::erased(&transaction, named.into_iter().filter(|id| !persons.contains(id))).await?;
+    let is_erased = |checked: &CheckedEvent| checked.person_id.is_some_and(|id| erased.contains(&id));
+    let (dropped, kept): (Vec<_>, Vec<_>) = events.into_iter().partition(is_erased);
+    events = kept;
     events
         .iter_mut()
         .for_each(|checked| checked.person_id = checked.person_id.filter(|id| persons.contains(id)));
@@ -86,6 +90,7 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
     sightings.record(&transaction, session_gap(&state.config.file.detection)).await?;
     changes.apply(&transaction).await?;
     transaction.commit().await?;
+    remove_snapshots(&state.storage, dropped).await?;
     let accepted = inserted.len() as u64;
     let rows = inserted.into_iter().filter_map(|inserted| inserted.row.try_into_model().ok());
     Ok(Stored { receipt: Receipt { accepted, duplicates: total - accepted }, rows: rows.collect() })
@@ -130,6 +135,16 @@ async fn write_snapshots(
         Ok::<_, StorageError>((events, written))
     };
     tokio::task::spawn_blocking(write_all).await.map_err(ApiError::internal)?.map_err(ApiError::from)
+}
+
+/// Removes the pictures of events that are not kept.
+async fn remove_snapshots(storage: &Storage, events: Vec<CheckedEvent>) -> Result<(), ApiError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let storage = storage.clone();
+    let remove_all = move || events.iter().try_for_each(|checked| storage.remove(&snapshot_key(checked)));
+    tokio::task::spawn_blocking(remove_all).await.map_err(ApiError::internal)?.map_err(ApiError::from)
 }
 
 fn snapshot_key(checked: &CheckedEvent) -> ObjectKey {

@@ -13,7 +13,7 @@ use super::model::{
     RegistrationUpload,
 };
 use super::service::PersonFilter;
-use super::{enrol, faces, service};
+use super::{enrol, erasure, faces, service};
 use crate::audit::Actor;
 use crate::auth::{CurrentUser, Role};
 use crate::error::{ApiError, ErrorBody};
@@ -164,7 +164,7 @@ pub(super) async fn delete(
     } else if user.role < Role::Admin {
         return Err(ApiError::authorization("erasing someone for good needs the role admin"));
     } else {
-        service::erase(&state, &actor, id).await?;
+        erasure::erase(&state, &actor, id).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

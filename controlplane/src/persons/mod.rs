@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod enrol;
+mod erasure;
 mod faces;
 mod handler;
 mod lookup;
@@ -12,6 +13,7 @@ mod service;
 mod submission;
 pub(crate) mod template;
 
+pub(crate) use erasure::erased;
 pub(crate) use lookup::{lock, names};
 pub use service::remove_orphaned_photos;
 

@@ -6,9 +6,9 @@ use utoipa::IntoParams;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection,
-    EntityTrait as _, IntoActiveModel as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DatabaseConnection, EntityTrait as _,
+    IntoActiveModel as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Set,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -18,13 +18,13 @@ use vedette_events::EventKind;
 use super::duplicates;
 use super::model::{PersonChange, PersonDetails, PersonView};
 use super::template;
-use crate::audit::{self, Action, Actor, Entry};
+use crate::audit::{Action, Actor, Entry};
 use crate::database::{self, Exclusive};
 use crate::entity::{detections, face_templates, persons};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
 use crate::state::State;
-use crate::storage::{ObjectKey, Storage};
+use crate::storage::Storage;
 
 /// What `GET /api/persons` can be asked for besides a page.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -195,42 +195,6 @@ pub(super) async fn deactivate(state: &State, actor: &Actor, id: Uuid) -> Result
         state.gallery.changed();
     }
     tracing::info!(person_id = %id, "person deactivated");
-    Ok(())
-}
-
-/// Removes a person for good: templates, photos, detections with their pictures, visits and the row itself.
-///
-/// Pictures go before rows: if one cannot be removed, the rows that name it are still there for the next try.
-pub(super) async fn erase(state: &State, actor: &Actor, id: Uuid) -> Result<(), ApiError> {
-    find(&state.db, id).await?;
-    let snapshots: Vec<Option<String>> = detections::Entity::find()
-        .select_only()
-        .column(detections::Column::SnapshotPath)
-        .filter(detections::Column::PersonId.eq(id))
-        .filter(detections::Column::SnapshotPath.is_not_null())
-        .into_tuple()
-        .all(&state.db)
-        .await?;
-    let storage = state.storage.clone();
-    let remove_pictures = move || {
-        let keys = snapshots.into_iter().flatten().filter_map(|path| ObjectKey::parse(&path));
-        keys.into_iter().try_for_each(|key| storage.remove(&key))?;
-        storage.remove_photos_of(id)
-    };
-    tokio::task::spawn_blocking(remove_pictures).await.map_err(ApiError::internal)??;
-
-    let transaction = database::begin_write(&state.db).await?;
-    // Nobody records another sighting of them from here on.
-    super::lock(&transaction, [id].into()).await?;
-    crate::detections::remove(&transaction, Condition::all().add(detections::Column::PersonId.eq(id)))
-        .await?;
-    // Templates and visits go with the person, by their foreign keys.
-    persons::Entity::delete_by_id(id).exec(&transaction).await?;
-    // Says that it happened, not to whom; and nothing said earlier leads there any more.
-    audit::forget(&transaction, "person", id).await?;
-    Entry::new(Action::PersonErased, actor).write(&transaction).await?;
-    transaction.commit().await?;
-    state.gallery.changed();
     Ok(())
 }
 

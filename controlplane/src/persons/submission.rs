@@ -119,7 +119,8 @@ impl Submission {
         state: &State,
         person: &persons::Model,
     ) -> Result<(), ApiError> {
-        let templates = template::of_person(&state.db, &state.keys, person.id, &state.vision.pack().name).await?;
+        let templates =
+            template::of_person(&state.db, &state.keys, person.id, &state.vision.pack().name).await?;
         if templates.is_empty() {
             self.refuse_other_persons(state);
             return Ok(());

@@ -181,3 +181,73 @@ fn a_template_in_another_row_does_not_open() {
     let app = TestApp::restart_in(app.stop(), "");
     assert_eq!(templates(&app).len(), 1, "the others are not theirs");
 }
+
+#[test]
+fn an_erased_person_is_in_no_file_and_no_row() {
+    let app = TestApp::start();
+    let admin = app.admin();
+    let form = Form::default()
+        .text("name", "Zaphod Beeblebrox")
+        .text("email", "zaphod@heartofgold.example")
+        .text("employee_id", "Z-4242")
+        .text("phone", "+44 42 4242")
+        .text("department", "Presidium")
+        .photos(THREE_OF_ONE);
+    let person = form.send(&admin, "/api/persons/register").expect(201);
+    let sent = [crate::ingest::event(1, Some(&person)), crate::ingest::event(2, Some(&person))];
+    app.worker().post("/api/ingest", &json!([sent[0]])).expect(200);
+    let path = format!("/api/persons/{}", person["id"].as_str().unwrap());
+    admin.put(&path, &json!({ "designation": "Galactic President" })).expect(200);
+
+    admin.delete(&format!("{path}?erase=true")).expect(204);
+    // Handed in late, out of a worker's spool.
+    app.worker().post("/api/ingest", &json!([sent[1]])).expect(200);
+    let id = person["id"].as_str().unwrap();
+    let bytes = uuid::Uuid::parse_str(id).unwrap().into_bytes();
+    let texts = ["Zaphod", "heartofgold", "Z-4242", "+44 42 4242", "Presidium", "Galactic President", id];
+    let needles = texts.iter().map(|text| text.as_bytes()).chain([&bytes[..]]);
+    let rows = every_row(&app);
+    let folder = app.stop();
+    let mut files = Vec::new();
+    read_all(&folder.path().join("data"), &mut files);
+    assert!(files.iter().all(|(name, _)| !name.ends_with(".jpg")), "{files:?}");
+    for needle in needles {
+        let needle_text = String::from_utf8_lossy(needle);
+        assert!(!holds(rows.as_bytes(), needle), "{needle_text}");
+        for (name, bytes) in &files {
+            assert!(!holds(bytes, needle), "{needle_text} in {name}");
+        }
+    }
+}
+
+/// Every row of every table as text.
+fn every_row(app: &TestApp) -> String {
+    let tables = if crate::app::on_postgres() {
+        "SELECT CAST(tablename AS text) FROM pg_tables WHERE schemaname = 'public'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    };
+    let tables = app.query(tables);
+    assert!(tables.len() > 10);
+    app.with_database(async |db| {
+        let mut text = String::new();
+        for table in tables.concat() {
+            let sql = if crate::app::on_postgres() {
+                format!("SELECT CAST(row_to_json(t) AS text) FROM \"{table}\" t")
+            } else {
+                let columns = format!("SELECT name FROM pragma_table_info('{table}')");
+                let statement = Statement::from_string(db.get_database_backend(), columns);
+                let columns: Vec<String> = (db.query_all_raw(statement).await.unwrap().iter())
+                    .map(|row| format!("quote(\"{}\")", row.try_get_by_index::<String>(0).unwrap()))
+                    .collect();
+                format!("SELECT {} FROM \"{table}\"", columns.join(" || ' ' || "))
+            };
+            let statement = Statement::from_string(db.get_database_backend(), sql);
+            for row in db.query_all_raw(statement).await.unwrap() {
+                text.push_str(&row.try_get_by_index::<String>(0).unwrap());
+                text.push('\n');
+            }
+        }
+        text
+    })
+}

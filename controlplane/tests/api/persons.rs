@@ -436,6 +436,11 @@ fn an_erased_person_leaves_nothing() {
     // A worker that only now hands in what it saw must not bring the name back.
     let late = crate::ingest::event(2, Some(&person));
     app.worker().post("/api/ingest", &json!([late])).expect(200);
+    assert_eq!(admin.get("/api/detections").expect(200)["total"], 0);
+    assert_eq!(pictures(&app), 0);
+    let of_nobody_we_know = json!({ "id": uuid::Uuid::new_v4(), "name": "Elsewhere" });
+    let event = crate::ingest::event(3, Some(&of_nobody_we_know));
+    app.worker().post("/api/ingest", &json!([event])).expect(200);
     let list = admin.get("/api/detections").expect(200);
     assert_eq!(
         (&list["items"][0]["person_id"], &list["items"][0]["person_name"]),
