@@ -112,7 +112,7 @@ def first_sign_in(client, password):
 class ControlPlane(Process):
     """`vedette serve` with the settings of `docker/config/behind-nginx.yaml`; the proxy is this host."""
 
-    def __init__(self, binary, folder, data, environment):
+    def __init__(self, binary, folder, data, environment, port=None):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         repository = DOCKER.parent
@@ -120,7 +120,7 @@ class ControlPlane(Process):
         settings = (DOCKER / "config/behind-nginx.yaml").read_text()
         assert "10.213.77.2 " in settings
         (folder / "config.prod.yaml").write_text(settings.replace("10.213.77.2 ", "127.0.0.1 "))
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         passed = {name: os.environ[name] for name in ("PATH", "HOME", "VEDETTE_MODELS_DIR") if name in os.environ}
         command = [binary, "serve", "--config", str(folder), "--host", "127.0.0.1", "--port", str(self.port)]
