@@ -44,13 +44,31 @@ pub fn sqlite_file(data_dir: &Path) -> PathBuf {
 /// When it cannot be reached or opened; the message says which it is and what to look at.
 pub async fn connect(settings: &EnvironmentSettings) -> Result<DatabaseConnection> {
     match &settings.postgres {
-        Some(postgres) => connect_postgres(postgres).await,
-        None => connect_sqlite(&sqlite_file(&settings.data_dir)).await,
+        Some(postgres) => connect_postgres(postgres, MAX_POSTGRES_CONNECTIONS).await,
+        None => connect_sqlite(&sqlite_file(&settings.data_dir), MAX_SQLITE_CONNECTIONS).await,
     }
 }
 
-async fn connect_sqlite(file: &Path) -> Result<DatabaseConnection> {
-    let mut options = options("sqlite::memory:".to_owned(), MAX_SQLITE_CONNECTIONS);
+/// Brings the tables up to date or back, by `migrate`, over one connection: SQLite's others do not notice at once what
+/// was dropped, and refuse to make it anew.
+///
+/// # Errors
+/// When the database cannot be reached or opened, or `migrate` fails.
+pub async fn migrate<T>(
+    settings: &EnvironmentSettings,
+    migrate: impl AsyncFnOnce(&DatabaseConnection) -> Result<T>,
+) -> Result<T> {
+    let db = match &settings.postgres {
+        Some(postgres) => connect_postgres(postgres, 1).await?,
+        None => connect_sqlite(&sqlite_file(&settings.data_dir), 1).await?,
+    };
+    let outcome = migrate(&db).await;
+    db.close().await.context("the database did not close")?;
+    outcome
+}
+
+async fn connect_sqlite(file: &Path, max_connections: u32) -> Result<DatabaseConnection> {
+    let mut options = options("sqlite::memory:".to_owned(), max_connections);
     // Nothing can come between us and a file; asking the thread of each connection doubles what a statement waits.
     options.test_before_acquire(false);
     // Given as a path and not inside a URL: a data folder may hold any character.
@@ -91,8 +109,8 @@ fn make_private(file: &Path) -> std::io::Result<()> {
     }
 }
 
-async fn connect_postgres(settings: &PostgresSettings) -> Result<DatabaseConnection> {
-    let mut options = options("postgres://localhost".to_owned(), MAX_POSTGRES_CONNECTIONS);
+async fn connect_postgres(settings: &PostgresSettings, max_connections: u32) -> Result<DatabaseConnection> {
+    let mut options = options("postgres://localhost".to_owned(), max_connections);
     let given = settings.clone();
     // Set field by field: a password may hold any character, and no URL with it can end up in a message.
     options.map_sqlx_postgres_opts(move |postgres| {

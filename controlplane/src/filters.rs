@@ -342,7 +342,7 @@ impl PageRequest {
 
     /// The answer with this page's `items` out of `total`.
     pub fn with<T>(self, items: Vec<T>, total: u64) -> Page<T> {
-        Page { items, total, total_is_minimum: false, page: self.page, page_size: self.page_size }
+        Page { items, total, page: self.page, page_size: self.page_size }
     }
 }
 
@@ -352,19 +352,9 @@ pub struct Page<T> {
     items: Vec<T>,
     /// Of the whole list.
     total: u64,
-    /// Counting ended at `total`; there are more. Left out when it is not so.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    total_is_minimum: bool,
     /// From 1.
     page: u64,
     page_size: u64,
-}
-
-impl<T> Page<T> {
-    /// The same, of a list with more than `total` entries.
-    pub fn with_minimum(self) -> Self {
-        Self { total_is_minimum: true, ..self }
-    }
 }
 
 const DEFAULT_PAGE_SIZE: u64 = 50;

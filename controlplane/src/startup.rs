@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
-use crate::config::{Config, Stage};
+use crate::config::{Config, EnvironmentSettings, Stage};
 use crate::crypto::{self, Keys};
 use crate::database::Probe;
 use crate::filters::Route;
@@ -56,8 +56,7 @@ impl App {
     /// # Errors
     /// When one of them fails; the message says which and what to do.
     pub async fn start(config: Config) -> Result<Self> {
-        prepare_data_dir(&config.environment.data_dir)?;
-        let db = open_database(&config).await?;
+        let db = open_database(&config.environment).await?;
         let tokens = token_signer(&config)?;
         let keys = Arc::new(open_keys(&config, &db).await?);
         make_first_admin(&config, &db).await?;
@@ -236,10 +235,17 @@ pub fn prepare_data_dir(data_dir: &Path) -> Result<()> {
     std::fs::write(&probe, []).and_then(|()| std::fs::remove_file(&probe)).with_context(advice)
 }
 
-async fn open_database(config: &Config) -> Result<DatabaseConnection> {
-    let db = database::connect(&config.environment).await?;
-    Migrator::up(&db, None).await.context("cannot bring the database's tables up to date")?;
-    Ok(db)
+/// Makes the data folder and connects to the database, with its tables up to date.
+///
+/// # Errors
+/// When one of them fails.
+pub(crate) async fn open_database(settings: &EnvironmentSettings) -> Result<DatabaseConnection> {
+    prepare_data_dir(&settings.data_dir)?;
+    let bring_up = async |db: &DatabaseConnection| {
+        Migrator::up(db, None).await.context("cannot bring the database's tables up to date")
+    };
+    database::migrate(settings, bring_up).await?;
+    database::connect(settings).await
 }
 
 async fn open_keys(config: &Config, db: &DatabaseConnection) -> Result<Keys> {

@@ -19,6 +19,7 @@ mod m20261125_000021_add_sessions_is_open;
 mod m20261125_000022_create_detection_rollups;
 mod m20261125_000023_index_detections;
 mod m20261125_000031_create_camera_leases;
+mod m20261125_000032_create_detection_confidences;
 mod m20261125_000041_create_detection_totals;
 mod m20261125_000051_forget_unsealed_embeddings;
 mod m20261125_000052_create_erasures;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000022_create_detection_rollups::Migration),
             Box::new(m20261125_000023_index_detections::Migration),
             Box::new(m20261125_000031_create_camera_leases::Migration),
+            Box::new(m20261125_000032_create_detection_confidences::Migration),
             Box::new(m20261125_000041_create_detection_totals::Migration),
             Box::new(m20261125_000051_forget_unsealed_embeddings::Migration),
             Box::new(m20261125_000052_create_erasures::Migration),
@@ -54,7 +56,8 @@ impl MigratorTrait for Migrator {
 
 /// Statements that count all detections into the empty tables of counts: for tools that fill `detections` by hand.
 pub fn counts_of_detections(is_postgres: bool) -> Vec<String> {
-    let mut statements = m20261125_000022_create_detection_rollups::counts(is_postgres).to_vec();
-    statements.push(m20261125_000041_create_detection_totals::sums());
-    statements
+    let by_time = m20261125_000022_create_detection_rollups::counts(is_postgres);
+    let by_confidence = m20261125_000032_create_detection_confidences::counts(is_postgres);
+    let in_all = [m20261125_000041_create_detection_totals::sums()];
+    by_time.into_iter().chain(by_confidence).chain(in_all).collect()
 }

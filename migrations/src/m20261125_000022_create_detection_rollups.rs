@@ -21,10 +21,8 @@ impl MigrationTrait for Migration {
             .col(string("camera_id"))
             .primary_key(Index::create().col("hour").col("camera_id"))
             .to_owned();
-        for who in ["known", "stranger"] {
-            for kind in KINDS {
-                hours.col(big_integer(format!("{who}_{kind}")).default(0));
-            }
+        for column in count_columns() {
+            hours.col(big_integer(column).default(0));
         }
         let days = Table::create()
             .table("visitor_days")
@@ -69,27 +67,42 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Statements that count all detections there are into the empty tables.
-pub(crate) fn counts(is_postgres: bool) -> [String; 4] {
-    let seconds = if is_postgres {
+/// A detection's time in seconds since 1970.
+pub(crate) fn seconds(is_postgres: bool) -> &'static str {
+    if is_postgres {
         "CAST(floor(extract(epoch FROM timestamp)) AS bigint)"
     } else {
         "CAST(strftime('%s', timestamp) AS integer)"
-    };
-    let counts: Vec<String> = [("known", "IS NOT NULL"), ("stranger", "IS NULL")]
-        .iter()
-        .flat_map(|(_, is)| {
-            KINDS.map(|kind| format!("sum(CASE WHEN kind = '{kind}' AND person_id {is} THEN 1 ELSE 0 END)"))
-        })
-        .collect();
-    let columns: Vec<String> =
-        ["known", "stranger"].iter().flat_map(|who| KINDS.map(|kind| format!("{who}_{kind}"))).collect();
+    }
+}
+
+/// Columns that count detections by whether the person is known and by kind.
+pub(crate) fn count_columns() -> [String; 8] {
+    std::array::from_fn(|place| {
+        let who = if place < KINDS.len() { "known" } else { "stranger" };
+        format!("{who}_{}", KINDS[place % KINDS.len()])
+    })
+}
+
+/// What these columns count.
+pub(crate) fn count_sums() -> String {
+    let sums: [String; 8] = std::array::from_fn(|place| {
+        let (is, kind) =
+            (if place < KINDS.len() { "IS NOT NULL" } else { "IS NULL" }, KINDS[place % KINDS.len()]);
+        format!("sum(CASE WHEN kind = '{kind}' AND person_id {is} THEN 1 ELSE 0 END)")
+    });
+    sums.join(", ")
+}
+
+/// Statements that count all detections there are into the empty tables.
+pub(crate) fn counts(is_postgres: bool) -> [String; 4] {
+    let seconds = seconds(is_postgres);
     [
         format!(
             "INSERT INTO detection_hours (hour, camera_id, {}) SELECT {seconds} / 3600, camera_id, {} \
              FROM detections GROUP BY 1, 2",
-            columns.join(", "),
-            counts.join(", ")
+            count_columns().join(", "),
+            count_sums()
         ),
         format!(
             "INSERT INTO visitor_days (camera_id, day, person_id, appearances) \

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
+use sea_orm::DatabaseConnection;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use super::ConfigArguments;
@@ -41,23 +42,26 @@ enum Action {
 pub(super) async fn run(arguments: MigrateArguments) -> Result<()> {
     let config = arguments.config.load()?;
     startup::prepare_data_dir(&config.environment.data_dir)?;
-    let db = database::connect(&config.environment).await?;
-    match arguments.action {
-        Action::Up => Migrator::up(&db, None).await.context("cannot apply the migrations")?,
+    database::migrate(&config.environment, async |db| migrate(db, arguments.action).await).await
+}
+
+async fn migrate(db: &DatabaseConnection, action: Action) -> Result<()> {
+    match action {
+        Action::Up => Migrator::up(db, None).await.context("cannot apply the migrations")?,
         Action::Down { steps, yes } => {
             ensure!(yes, "this deletes data: say so with --yes");
-            Migrator::down(&db, Some(steps)).await.context("cannot take the migrations back")?;
+            Migrator::down(db, Some(steps)).await.context("cannot take the migrations back")?;
         }
         Action::Fresh { yes } => {
             ensure!(yes, "this deletes all data: say so with --yes");
-            Migrator::fresh(&db).await.context("cannot make the tables anew")?;
+            Migrator::fresh(db).await.context("cannot make the tables anew")?;
         }
         Action::Status => {}
     }
     let migrations =
-        Migrator::get_migration_with_status(&db).await.context("cannot read which migrations are applied")?;
+        Migrator::get_migration_with_status(db).await.context("cannot read which migrations are applied")?;
     for migration in migrations {
         println!("{:8} {}", migration.status().to_string().to_lowercase(), migration.name());
     }
-    db.close().await.context("the database did not close")
+    Ok(())
 }

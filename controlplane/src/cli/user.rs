@@ -4,13 +4,12 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
-use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use super::ConfigArguments;
 use crate::audit::{Action as Audited, Actor};
 use crate::auth::Role;
+use crate::startup;
 use crate::users::{self, NewUser};
-use crate::{database, startup};
 
 #[derive(Debug, Args)]
 pub(super) struct UserArguments {
@@ -46,9 +45,7 @@ enum Action {
 
 pub(super) async fn run(arguments: UserArguments) -> Result<()> {
     let config = arguments.config.load()?;
-    startup::prepare_data_dir(&config.environment.data_dir)?;
-    let db = database::connect(&config.environment).await?;
-    Migrator::up(&db, None).await.context("cannot bring the database's tables up to date")?;
+    let db = startup::open_database(&config.environment).await?;
     match arguments.action {
         Action::Create { username, role, email, full_name } => {
             let password = read_password()?.into();

@@ -4,7 +4,7 @@ use sea_orm::{DatabaseConnection, DbErr, Order, QuerySelect as _};
 
 use super::model::{DetectionFilter, DetectionView};
 use super::query::{Lead, Reading};
-use super::totals::{self, MOST_COUNTED, Total, window};
+use super::totals::{self, Total, window};
 use crate::entity::detections::{Column, Model};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
@@ -33,8 +33,7 @@ pub(super) async fn list(
         _ => by_value(db, filter, &total, column, &order, offset, limit).await?,
     };
     let items = rows.into_iter().map(DetectionView::from).collect();
-    let list = page.with(items, total.number());
-    Ok(if matches!(total, Total::Minimum(_)) { list.with_minimum() } else { list })
+    Ok(page.with(items, total.number()))
 }
 
 async fn by_time(
@@ -74,9 +73,8 @@ async fn by_value(
     limit: u64,
 ) -> Result<Vec<Model>, DbErr> {
     let lead = match total {
-        Total::Minimum(_) => Lead::Order(column),
         _ if total.number() > MOST_SORTED => Lead::Order(column),
-        Total::Exact(_) if filter.person_id.is_none() => totals::lead_of_confidence(db, filter).await?,
+        Total::Number(_) if filter.person_id.is_none() => totals::lead_of_confidence(db, filter).await?,
         _ => Lead::Filter,
     };
     Reading::new(db, lead).ordered(filter, column, order).offset(offset).limit(limit).all(db).await
@@ -96,10 +94,7 @@ async fn strangers_last(
     let mut known = 0;
     if filter.known != Some(false) {
         let filter = of(true);
-        let mut total = Total::count(db, &filter).await?;
-        if matches!(total, Total::Minimum(_)) && offset + limit > MOST_COUNTED {
-            total = Total::Exact(totals::count_rows(db, &filter, Lead::Time).await?);
-        }
+        let total = Total::count(db, &filter).await?;
         known = total.number();
         if offset < known {
             rows = by_value(db, &filter, &total, column, order, offset, limit).await?;

@@ -1,5 +1,6 @@
 //! What cameras saw, for people: lists, single events, their pictures.
 
+mod confidence;
 mod csv;
 mod handler;
 mod listing;

@@ -149,19 +149,6 @@ impl DetectionFilter {
         Ok((column, order))
     }
 
-    /// Whether nothing but confidence is asked for.
-    pub(super) fn has_only_confidence(&self) -> bool {
-        let others = [
-            self.person_id.is_some(),
-            self.camera_id.is_some(),
-            self.from.is_some(),
-            self.to.is_some(),
-            self.known.is_some(),
-            self.kind.is_some(),
-        ];
-        !others.contains(&true)
-    }
-
     /// Whether everything seen in its period, at its camera and of its person is let through.
     pub(super) fn has_every_kind(&self) -> bool {
         self.known.is_none() && self.kind.is_none() && self.min_confidence.is_none()

@@ -4,13 +4,13 @@ use sea_orm::sea_query::{Query, ReturningClause};
 use sea_orm::{Condition, ConnectionTrait, DbErr, TryGetable};
 use uuid::Uuid;
 
-use super::rollup::{Changes, KINDS};
+use super::rollup::{Changes, Counted, KINDS};
 use crate::entity::detections::{Column, Entity};
 
 /// Removes the detections `condition` lets through, within the caller's transaction, and takes them out of the
 /// counts; says how many they were. Holds a few bytes of each in memory: what removes millions does so in portions.
 pub(crate) async fn remove(db: &impl ConnectionTrait, condition: Condition) -> Result<u64, DbErr> {
-    let columns = [Column::Timestamp, Column::CameraId, Column::Kind, Column::PersonId];
+    let columns = [Column::Timestamp, Column::CameraId, Column::Kind, Column::PersonId, Column::Confidence];
     let delete = Query::delete()
         .from_table(Entity)
         .cond_where(condition)
@@ -23,7 +23,9 @@ pub(crate) async fn remove(db: &impl ConnectionTrait, condition: Condition) -> R
         let kind = String::try_get_by_index(row, 2)?;
         let person_id = Option::<Uuid>::try_get_by_index(row, 3)?;
         if let Some(kind) = KINDS.into_iter().find(|known| known.as_str() == kind) {
-            changes.remove(TryGetable::try_get_by_index(row, 0)?, &camera_id, kind, person_id);
+            let (time, confidence) =
+                (TryGetable::try_get_by_index(row, 0)?, TryGetable::try_get_by_index(row, 4)?);
+            changes.remove(Counted { time, camera_id: &camera_id, kind, person_id, confidence });
         }
     }
     changes.apply(db).await?;

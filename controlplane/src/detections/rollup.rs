@@ -1,6 +1,7 @@
 //! The counts of detections kept beside them, in the transaction that stores or removes the rows.
 //!
-//! Four tables: `detection_hours` for time lines and totals of a period, `detection_totals` for those of all time,
+//! Five tables: `detection_hours` for time lines and totals of a period, `detection_totals` for those of all time,
+//! `detection_confidences` for totals by confidence,
 //! `visitor_days` for who came how often, and `camera_visitors` for how many people each camera saw. What changes detections makes a [`Changes`] of the rows
 //! and applies it before it commits; nothing else writes these tables. Rows are written table by table and in the
 //! order of their keys, so that transactions which meet wait for each other and never in a circle.
@@ -15,11 +16,12 @@ use sea_orm::{
 use uuid::Uuid;
 use vedette_events::EventKind;
 
-use crate::entity::{camera_visitors, detection_hours, detection_totals, visitor_days};
+use super::confidence::step_of;
+use crate::entity::{camera_visitors, detection_confidences, detection_hours, detection_totals, visitor_days};
 
 /// Kinds that begin an appearance: a track gives several events, statistics count the first.
 pub(crate) const APPEARANCES: [EventKind; 2] = [EventKind::Recognized, EventKind::Unknown];
-/// Stands for all cameras together in `visitor_days`.
+/// Stands for all cameras together in `visitor_days` and `detection_confidences`.
 pub(crate) const ALL_CAMERAS: &str = "";
 /// Days in a row of `camera_visitors`.
 pub(crate) const DAYS_PER_BLOCK: i64 = 32;
@@ -76,6 +78,16 @@ pub(crate) fn column(kind: EventKind, is_known: bool) -> detection_hours::Column
     }
 }
 
+/// What of a detection decides where it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted<'a> {
+    pub(crate) time: DateTime<Utc>,
+    pub(crate) camera_id: &'a str,
+    pub(crate) kind: EventKind,
+    pub(crate) person_id: Option<Uuid>,
+    pub(crate) confidence: f32,
+}
+
 /// The columns that count, in the order of [`Counts`].
 fn counting() -> impl Iterator<Item = detection_hours::Column> {
     [true, false].into_iter().flat_map(|is_known| KINDS.map(|kind| column(kind, is_known)))
@@ -88,46 +100,31 @@ type Counts = [i64; 2 * KINDS.len()];
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     hours: BTreeMap<(i64, String), Counts>,
+    confidences: BTreeMap<(String, i64, i64), Counts>,
     days: BTreeMap<(String, i64, Uuid), i64>,
 }
 
 impl Changes {
     /// Counts a detection that is stored.
-    pub(crate) fn add(
-        &mut self,
-        time: DateTime<Utc>,
-        camera_id: &str,
-        kind: EventKind,
-        person: Option<Uuid>,
-    ) {
-        self.count(time, camera_id, kind, person, 1);
+    pub(crate) fn add(&mut self, detection: Counted<'_>) {
+        self.count(detection, 1);
     }
 
     /// Counts a detection that is removed.
-    pub(crate) fn remove(
-        &mut self,
-        time: DateTime<Utc>,
-        camera_id: &str,
-        kind: EventKind,
-        person: Option<Uuid>,
-    ) {
-        self.count(time, camera_id, kind, person, -1);
+    pub(crate) fn remove(&mut self, detection: Counted<'_>) {
+        self.count(detection, -1);
     }
 
-    fn count(
-        &mut self,
-        time: DateTime<Utc>,
-        camera_id: &str,
-        kind: EventKind,
-        person: Option<Uuid>,
-        change: i64,
-    ) {
+    fn count(&mut self, detection: Counted<'_>, change: i64) {
+        let Counted { time, camera_id, kind, person_id, confidence } = detection;
         let place = KINDS.iter().position(|other| *other == kind).unwrap_or_default();
-        let place = if person.is_some() { place } else { place + KINDS.len() };
-        self.hours.entry((hour_of(time), camera_id.to_owned())).or_default()[place] += change;
-        if let Some(person_id) = person.filter(|_| APPEARANCES.contains(&kind)) {
-            for camera_id in [camera_id, ALL_CAMERAS] {
-                *self.days.entry((camera_id.to_owned(), day_of(time), person_id)).or_default() += change;
+        let place = if person_id.is_some() { place } else { place + KINDS.len() };
+        let (hour, day, step) = (hour_of(time), day_of(time), step_of(confidence));
+        self.hours.entry((hour, camera_id.to_owned())).or_default()[place] += change;
+        for camera_id in [camera_id, ALL_CAMERAS] {
+            self.confidences.entry((camera_id.to_owned(), day, step)).or_default()[place] += change;
+            if let Some(person_id) = person_id.filter(|_| APPEARANCES.contains(&kind)) {
+                *self.days.entry((camera_id.to_owned(), day, person_id)).or_default() += change;
             }
         }
     }
@@ -138,6 +135,7 @@ impl Changes {
         self.write_days(db).await?;
         self.drop_empty_days(db).await?;
         // Last, because every writer of the present hour meets here, and every one of a camera.
+        self.write_confidences(db).await?;
         self.write_hours(db).await?;
         self.write_totals(db).await
     }
@@ -157,6 +155,14 @@ impl Changes {
             ([(*hour).into(), camera_id.as_str().into()], *counts)
         };
         add_counts(db, detection_hours::Entity, ["hour", "camera_id"], self.hours.iter().map(row)).await
+    }
+
+    async fn write_confidences(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let row = |((camera_id, day, step), counts): (&(String, i64, i64), &Counts)| {
+            ([camera_id.as_str().into(), (*day).into(), (*step).into()], *counts)
+        };
+        let (table, keys) = (detection_confidences::Entity, ["camera_id", "day", "step"]);
+        add_counts(db, table, keys, self.confidences.iter().map(row)).await
     }
 
     async fn write_days(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
@@ -322,13 +328,15 @@ mod tests {
     fn what_comes_and_goes_leaves_nothing() {
         let mut changes = Changes::default();
         let time = DateTime::<Utc>::UNIX_EPOCH;
-        let person = Some(Uuid::from_u128(7));
-        changes.add(time, "door", EventKind::Recognized, person);
-        changes.add(time, "door", EventKind::Left, None);
-        assert_eq!(changes.hours[&(0, "door".to_owned())], [1, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!(changes.days.len(), 2, "of the camera and of all");
-        changes.remove(time, "door", EventKind::Recognized, person);
-        changes.remove(time, "door", EventKind::Left, None);
-        assert!(changes.hours.values().flatten().chain(changes.days.values()).all(|count| *count == 0));
+        let detections = [(EventKind::Recognized, Some(Uuid::from_u128(7))), (EventKind::Left, None)]
+            .map(|(kind, person_id)| Counted { time, camera_id: "door", kind, person_id, confidence: 0.9 });
+        detections.into_iter().for_each(|detection| changes.add(detection));
+        let expected = [1, 0, 0, 0, 0, 0, 0, 1];
+        assert_eq!(changes.hours[&(0, "door".to_owned())], expected);
+        assert_eq!(changes.confidences[&(ALL_CAMERAS.to_owned(), 0, 360)], expected);
+        assert_eq!((changes.days.len(), changes.confidences.len()), (2, 2), "of the camera and of all");
+        detections.into_iter().for_each(|detection| changes.remove(detection));
+        let counts = changes.hours.values().chain(changes.confidences.values()).flatten();
+        assert!(counts.chain(changes.days.values()).all(|count| *count == 0));
     }
 }

@@ -2,24 +2,24 @@
 //!
 //! Those of all time are read off `detection_totals`. Of a period, whole hours are read off `detection_hours`, and
 //! only what it begins and ends with inside an hour is counted row by row: exact, at a cost that does not grow with
-//! the detections. The counts know no single person
-//! and no confidence. One person's detections are counted in the index, exactly. With `min_confidence` and no
-//! person, counting ends at [`MOST_COUNTED`], and the total is said to be a minimum.
+//! the detections. The counts know no single person and no confidence. One person's detections are counted in the
+//! index; `min_confidence` has counts of its own (`confidence.rs`).
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, Query, SimpleExpr};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, DbErr, EntityTrait as _, Order,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 
+use super::confidence;
 use super::model::DetectionFilter;
 use super::query::{Lead, Reading};
 use super::rollup::{KINDS, column, hour_of, hour_start};
-use crate::entity::{detection_hours, detection_totals};
+use crate::entity::{detection_hours, detection_totals, detections};
 
-/// Where counting ends when rows have to be looked at one by one.
-pub(super) const MOST_COUNTED: u64 = 10_000;
+/// Up to so many rows are as confident that they are best looked up.
+const FEW: u64 = 10_000;
 
 /// Detections within a stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,38 +36,26 @@ pub(super) enum Total {
     Kept(u64),
     /// So many of a period, in these stretches, the earliest first.
     Stretches(Vec<Stretch>),
-    /// Exactly so many.
-    Exact(u64),
-    /// So many, or more.
-    Minimum(u64),
+    /// So many.
+    Number(u64),
 }
 
 impl Total {
     /// Counts what `filter` lets through.
     pub(super) async fn count(db: &DatabaseConnection, filter: &DetectionFilter) -> Result<Self, DbErr> {
-        if filter.person_id.is_some() {
-            return Ok(Self::Exact(count_rows(db, filter, Lead::Time).await?));
-        }
-        if filter.min_confidence.is_none() {
-            return Ok(match (filter.from, filter.to) {
-                (None, None) => Self::Kept(kept(db, filter).await?),
-                _ => Self::Stretches(stretches(db, filter).await?),
-            });
-        }
-        let lead = if filter.has_only_confidence() {
-            Lead::Confidence
-        } else {
-            lead_of_confidence(db, filter).await?
-        };
-        let count = count_some(db, filter, lead).await?;
-        Ok(if count > MOST_COUNTED { Self::Minimum(MOST_COUNTED) } else { Self::Exact(count) })
+        Ok(match filter.min_confidence {
+            _ if filter.person_id.is_some() => Self::Number(count_rows(db, filter, Lead::Time).await?),
+            Some(limit) => Self::Number(confidence::count(db, filter, limit).await?),
+            None if filter.from.is_none() && filter.to.is_none() => Self::Kept(kept(db, filter).await?),
+            None => Self::Stretches(stretches(db, filter).await?),
+        })
     }
 
     /// The number.
     pub(super) fn number(&self) -> u64 {
         match self {
             Self::Stretches(stretches) => stretches.iter().map(|stretch| stretch.count).sum(),
-            Self::Kept(number) | Self::Exact(number) | Self::Minimum(number) => *number,
+            Self::Kept(number) | Self::Number(number) => *number,
         }
     }
 }
@@ -83,8 +71,16 @@ pub(super) async fn lead_of_confidence(
     }
     let confidence_only =
         DetectionFilter { min_confidence: filter.min_confidence, ..DetectionFilter::default() };
-    let count = count_some(db, &confidence_only, Lead::Confidence).await?;
-    Ok(if count > MOST_COUNTED { Lead::Time } else { Lead::Confidence })
+    let some = Reading::new(db, Lead::Confidence)
+        .select(&confidence_only)
+        .select_only()
+        .expr(Expr::val(1))
+        .limit(FEW + 1);
+    let counted =
+        Query::select().expr(Expr::col(Asterisk).count()).from_subquery(some.into_query(), "some").to_owned();
+    let row = db.query_one(&counted).await?;
+    let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
+    Ok(if count.unsigned_abs() > FEW { Lead::Time } else { Lead::Confidence })
 }
 
 /// Every row, looked at.
@@ -93,19 +89,17 @@ pub(super) async fn count_rows(
     filter: &DetectionFilter,
     lead: Lead,
 ) -> Result<u64, DbErr> {
-    let counted = Reading::new(db, lead).select(filter).select_only().expr(Expr::col(Asterisk).count());
-    let count: Option<i64> = counted.into_tuple().one(db).await?;
-    Ok(count.unwrap_or(0).unsigned_abs())
+    rows(db, Reading::new(db, lead).select(filter)).await
 }
 
-/// No more than one above [`MOST_COUNTED`].
-async fn count_some(db: &DatabaseConnection, filter: &DetectionFilter, lead: Lead) -> Result<u64, DbErr> {
-    let some = Reading::new(db, lead).select(filter).select_only().expr(Expr::val(1)).limit(MOST_COUNTED + 1);
-    let counted =
-        Query::select().expr(Expr::col(Asterisk).count()).from_subquery(some.into_query(), "some").to_owned();
-    let row = db.query_one(&counted).await?;
-    let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
-    Ok(count.unsigned_abs())
+/// How many rows a statement lets through.
+pub(super) async fn rows(
+    db: &DatabaseConnection,
+    statement: Select<detections::Entity>,
+) -> Result<u64, DbErr> {
+    let count: Option<i64> =
+        statement.select_only().expr(Expr::col(Asterisk).count()).into_tuple().one(db).await?;
+    Ok(count.unwrap_or(0).unsigned_abs())
 }
 
 async fn kept(db: &DatabaseConnection, filter: &DetectionFilter) -> Result<u64, DbErr> {
@@ -174,8 +168,7 @@ async fn hours(
     let mut query = Entity::find()
         .select_only()
         .column(Column::Hour)
-        // PostgreSQL answers sums in a type of their own.
-        .expr(counted(filter).sum().cast_as("bigint"))
+        .expr(counted(filter))
         .group_by(Column::Hour)
         .order_by(Column::Hour, Order::Asc);
     if let Some(camera_id) = &filter.camera_id {
@@ -196,13 +189,16 @@ async fn hours(
     Ok(hours.into_iter().map(stretch).filter(|stretch| stretch.count > 0).collect())
 }
 
-/// The columns that count what `filter` lets through.
-fn counted(filter: &DetectionFilter) -> SimpleExpr {
+/// The sum of the columns that count what `filter` lets through.
+pub(super) fn counted(filter: &DetectionFilter) -> SimpleExpr {
     let kinds = KINDS.into_iter().filter(|kind| filter.kind.is_none_or(|wanted| wanted == *kind));
     let is_wanted = |known: &bool| filter.known.is_none_or(|wanted| wanted == *known);
     kinds
         .flat_map(|kind| [true, false].into_iter().filter(is_wanted).map(move |known| column(kind, known)))
         .fold(Expr::val(0_i64), |sum, column| sum.add(Expr::col(column)))
+        .sum()
+        // PostgreSQL answers sums in a type of their own.
+        .cast_as("bigint")
 }
 
 /// Where a page lies: what to read, and how many rows of it to skip.

@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod camera_leases;
 pub mod camera_visitors;
 pub mod cameras;
+pub mod detection_confidences;
 pub mod detection_hours;
 pub mod detection_totals;
 pub mod detections;

@@ -16,12 +16,12 @@ use sea_orm::{
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use vedette_events::Gender;
+use vedette_events::{FaceEvent, Gender};
 
 use super::batch::CheckedEvent;
 use crate::crypto::{Keys, SealError};
 use crate::database::begin_write;
-use crate::detections::rollup::Changes;
+use crate::detections::rollup::{Changes, Counted};
 use crate::entity::detections;
 use crate::error::ApiError;
 use crate::persons::{self, template};
@@ -81,7 +81,13 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
 
     let (mut sightings, mut changes) = (Sightings::default(), Changes::default());
     for Inserted { checked: CheckedEvent { event, person_id, .. }, .. } in &inserted {
-        changes.add(event.timestamp, &event.camera_id, event.kind, *person_id);
+        changes.add(Counted {
+            time: event.timestamp,
+            camera_id: &event.camera_id,
+            kind: event.kind,
+            person_id: *person_id,
+            confidence: stored_confidence(event),
+        });
         if let Some(person_id) = person_id {
             let sighting = Visit::of_event(event.timestamp, event.first_seen, event.last_seen);
             sightings.add(*person_id, &event.camera_id, sighting);
@@ -218,7 +224,7 @@ fn row(
         person_name: Set(person.map(|person| person.name.clone())),
         similarity: Set(person.map(|person| person.similarity.clamp(-1.0, 1.0))),
         margin: Set(person.map(|person| person.margin)),
-        confidence: Set(event.confidence.clamp(0.0, 1.0)),
+        confidence: Set(stored_confidence(event)),
         quality: Set(event.quality.clamp(0.0, 1.0)),
         box_x: Set(pixels(event.bounding_box.x)),
         box_y: Set(pixels(event.bounding_box.y)),
@@ -234,6 +240,11 @@ fn row(
         last_seen: Set(event.last_seen),
         created_at: Set(Utc::now()),
     })
+}
+
+/// Rounding may have led a little out of range.
+fn stored_confidence(event: &FaceEvent) -> f32 {
+    event.confidence.clamp(0.0, 1.0)
 }
 
 fn gender_name(gender: Gender) -> String {

@@ -111,6 +111,16 @@ impl TestApp {
         })
     }
 
+    /// Changes the tables of its database.
+    pub(crate) fn migrate(&self, work: impl AsyncFnOnce(&DatabaseConnection)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let migrate = async |db: &DatabaseConnection| {
+            work(db).await;
+            Ok(())
+        };
+        runtime.block_on(database::migrate(&self.environment, migrate)).unwrap();
+    }
+
     /// Stops it and hands its folder over.
     pub(crate) fn stop(mut self) -> TempDir {
         self.end();

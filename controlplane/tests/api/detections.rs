@@ -123,7 +123,69 @@ fn every_filter_finds_what_it_names_and_nothing_else() {
                     (&json!(wanted), wanted),
                     "{query} {sort}"
                 );
-                assert!(list.get("total_is_minimum").is_none());
+            }
+        }
+    }
+}
+
+/// Far more than are looked at one by one: eleven thousand events of five days, most of them very confident.
+#[test]
+fn totals_by_confidence_are_exact_however_many_there_are() {
+    let (app, people) = with_people(&["Zoe"]);
+    let confidence = |number: u64| ((number * 7919 % 10_000) as f64 / 10_000.0).cbrt();
+    let event = |number: u64| {
+        let mut event = bare_event(number.into(), people.first().filter(|_| number.is_multiple_of(3)));
+        event["kind"] = json!(["recognized", "left"][usize::from(number.is_multiple_of(2))]);
+        event["camera_id"] = json!(format!("cam_{}", number % 2));
+        event["confidence"] = json!(confidence(number) as f32);
+        let second = number * 40;
+        let (day, hour) = (1 + second / 86_400, second / 3600 % 24);
+        event["timestamp"] =
+            json!(format!("2026-01-{day:02}T{hour:02}:{:02}:{:02}Z", second / 60 % 60, second % 60));
+        event
+    };
+    let events: Vec<Value> = (0..11_000).map(event).collect();
+    for events in events.chunks(5500) {
+        app.worker().post("/api/ingest", &json!(events)).expect(200);
+    }
+    let admin = app.admin();
+    type Test<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+    let at = |event: &Value| event["timestamp"].as_str().unwrap().to_owned();
+    let periods: [(&str, Test<'_>); 6] = [
+        ("", Box::new(|_| true)),
+        ("&from=2026-01-02T05:00:00Z", Box::new(|event| at(event).as_str() >= "2026-01-02T05")),
+        ("&to=2026-01-05T00:00:00Z", Box::new(|event| at(event).as_str() < "2026-01-05")),
+        (
+            "&from=2026-01-01T22:00:00Z&to=2026-01-04T01:30:00Z",
+            Box::new(|event| ("2026-01-01T22".."2026-01-04T01:30").contains(&at(event).as_str())),
+        ),
+        (
+            "&from=2026-01-01T23:00:00Z&to=2026-01-02T01:30:00Z",
+            Box::new(|event| ("2026-01-01T23".."2026-01-02T01:30").contains(&at(event).as_str())),
+        ),
+        ("&from=2026-01-03T12:00:00Z&to=2026-01-03T12:00:00Z", Box::new(|_| false)),
+    ];
+    let others: [(&str, Test<'_>); 5] = [
+        ("", Box::new(|_| true)),
+        ("&camera_id=cam_1", Box::new(|event| event["camera_id"] == "cam_1")),
+        ("&known=true", Box::new(|event| !event["person"].is_null())),
+        ("&known=false&kind=left", Box::new(|event| event["person"].is_null() && event["kind"] == "left")),
+        (
+            "&camera_id=cam_0&kind=recognized",
+            Box::new(|event| event["camera_id"] == "cam_0" && event["kind"] == "recognized"),
+        ),
+    ];
+    for limit in ["0", "0.3", "0.5012", "0.9", "0.951", "0.9539", "0.99999", "1"] {
+        let least: f32 = limit.parse().unwrap();
+        for (period, is_then) in &periods {
+            for (other, is_that) in &others {
+                let is_wanted = |event: &&Value| {
+                    let confidence = event["confidence"].as_f64().unwrap() as f32;
+                    confidence >= least && is_then(event) && is_that(event)
+                };
+                let query = format!("min_confidence={limit}{period}{other}");
+                let list = list(&admin, &format!("{query}&page_size=1"));
+                assert_eq!(list["total"], events.iter().filter(is_wanted).count(), "{query}");
             }
         }
     }
@@ -162,8 +224,12 @@ fn totals_forget_who_is_erased() {
     let admin = scene.app.admin();
     let total = |query: &str| list(&admin, query)["total"].as_u64().unwrap();
     assert_eq!((total(""), total("known=true"), total("known=false")), (240, 160, 80));
+    let confident = || scene.events.iter().filter(|event| event["confidence"].as_f64() >= Some(0.5));
+    assert_eq!(total("min_confidence=0.5"), confident().count() as u64);
     admin.delete(&format!("/api/persons/{}?erase=true", scene.person(0))).expect(204);
     assert_eq!((total(""), total("known=true"), total("known=false")), (160, 80, 80));
+    let left = confident().filter(|event| event["person"]["id"] != scene.person(0)).count();
+    assert_eq!(total("min_confidence=0.5"), left as u64);
     assert_eq!(all(&admin, "sort=-timestamp", 100).len(), 160);
     assert_eq!(all(&admin, "sort=person_name", 100).len(), 160);
 

@@ -32,7 +32,7 @@ fn with_data() -> TestApp {
 fn every_migration_can_be_taken_back_and_made_again() {
     let app = with_data();
     let migrations = Migrator::migrations().len() as u32;
-    app.with_database(async |db| {
+    app.migrate(async |db| {
         for steps in 1..=migrations {
             Migrator::down(db, Some(steps)).await.unwrap_or_else(|error| panic!("{steps} down: {error}"));
             Migrator::up(db, None).await.unwrap_or_else(|error| panic!("{steps} down and up: {error}"));
@@ -58,7 +58,7 @@ fn figures_are_the_same_after_going_back_and_forth() {
             "top_visitors",
             "cameras",
         ];
-        let totals = ["", "camera_id=door", "known=true"]
+        let totals = ["", "camera_id=door", "known=true", "min_confidence=0.5"]
             .map(|query| app.admin().get(&format!("/api/detections?{query}")).expect(200)["total"].clone());
         (keys.map(|key| summary[key].clone()), totals)
     };
@@ -68,7 +68,7 @@ fn figures_are_the_same_after_going_back_and_forth() {
         .rev()
         .take_while(|migration| !migration.name().contains("system_logs"))
         .count();
-    app.with_database(async |db| {
+    app.migrate(async |db| {
         Migrator::down(db, Some(derived as u32)).await.unwrap();
         Migrator::up(db, None).await.unwrap();
     });

@@ -14,14 +14,13 @@ use chrono::{TimeDelta, Utc};
 use clap::Args;
 use sea_orm::DatabaseConnection;
 use uuid::Uuid;
-use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use self::client::{Client, Outcome};
 use self::roster::Row;
 use super::ConfigArguments;
 use crate::api_keys::{self, NewKey, Scope};
 use crate::audit::Actor;
-use crate::{database, startup};
+use crate::startup;
 
 /// A local import that is killed leaves a key behind; it ends after this.
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(12);
@@ -106,9 +105,7 @@ fn import_locally<'a>(arguments: &ConfigArguments, rows: &'a [Row]) -> Result<Ta
     let address = startup::reachable((server.host, server.port).into());
     let runtime = super::runtime()?;
     let (db, key_id, key) = runtime.block_on(async {
-        startup::prepare_data_dir(&config.environment.data_dir)?;
-        let db = database::connect(&config.environment).await?;
-        Migrator::up(&db, None).await.context("cannot bring the database's tables up to date")?;
+        let db = startup::open_database(&config.environment).await?;
         let new = NewKey {
             name: "vedette import".to_owned(),
             scopes: vec![Scope::Operate],
