@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build models system-packages test-packages rust test bench fmt lint clean
+.PHONY: help run build models system-packages test-packages rust test bench bench-http fmt lint clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: test-packages rust ## everything that decides whether a change is accepted
 
 bench: build ## the whole pipeline against the Python app's loop, in one run
 	@$(RELEASE)/bench
+
+bench-http: build ## the control plane against a FastAPI server on the same database and models, and its idle memory
+	@$(RELEASE)/bench_http
 
 fmt: ## format the code
 	cargo fmt --all

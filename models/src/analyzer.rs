@@ -1,7 +1,7 @@
 //! From a photo to its faces with their quality and embeddings: what registration, search and verification
 //! call. The same detector and embedder as the streams use, without tracks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::align::{CROP_SIDE, SimilarityTransform};
 use crate::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
@@ -36,6 +36,8 @@ pub struct Analyzer {
     detector: Arc<Detector>,
     embedder: Arc<Embedder>,
     options: DetectorOptions,
+    /// Buffers of the usual size, of callers that are not detecting now.
+    idle_scratch: Arc<Mutex<Vec<DetectScratch>>>,
 }
 
 impl Analyzer {
@@ -49,7 +51,7 @@ impl Analyzer {
 
     /// An analyzer from models at hand.
     pub fn new(detector: Arc<Detector>, embedder: Arc<Embedder>) -> Self {
-        Self { detector, embedder, options: DetectorOptions::default() }
+        Self { detector, embedder, options: DetectorOptions::default(), idle_scratch: Arc::default() }
     }
 
     /// The same with other options for its detector.
@@ -79,22 +81,41 @@ impl Analyzer {
 
     /// Looks at the usual size, and only if nobody is there at others.
     fn detect(&self, photo: &Photo) -> Result<Vec<DetectedFace>, ModelError> {
-        let view = photo.view();
-        let mut scratch = DetectScratch::default();
+        let mut scratch = self.lock_scratch().pop().unwrap_or_default();
+        let faces = self.detect_at(self.options.input_size, photo, &mut scratch);
+        self.lock_scratch().push(scratch);
+        let faces = faces?;
+        if !faces.is_empty() {
+            return Ok(faces);
+        }
         let longest_side = photo.width().max(photo.height());
         let others = OTHER_INPUT_SIZES.into_iter().filter(|size| {
             // Larger than the photo, a size shows nothing new; and a model of fixed size looks only once.
             *size < longest_side && *size != self.options.input_size && !self.detector.has_fixed_input()
         });
-        for input_size in std::iter::once(self.options.input_size).chain(others) {
-            let options = DetectorOptions { input_size, ..self.options };
-            let mut faces = self.detector.detect(&view, &options, &mut scratch)?;
-            // One whose points coincide cannot be aligned, and would spoil the others' batch.
-            faces.retain(|face| SimilarityTransform::to_crop(&face.landmarks, CROP_SIDE).is_some());
+        for input_size in others {
+            let faces = self.detect_at(input_size, photo, &mut DetectScratch::default())?;
             if !faces.is_empty() {
                 return Ok(faces);
             }
         }
         Ok(Vec::new())
+    }
+
+    fn detect_at(
+        &self,
+        input_size: u32,
+        photo: &Photo,
+        scratch: &mut DetectScratch,
+    ) -> Result<Vec<DetectedFace>, ModelError> {
+        let options = DetectorOptions { input_size, ..self.options };
+        let mut faces = self.detector.detect(&photo.view(), &options, scratch)?;
+        // One whose points coincide cannot be aligned, and would spoil the others' batch.
+        faces.retain(|face| SimilarityTransform::to_crop(&face.landmarks, CROP_SIDE).is_some());
+        Ok(faces)
+    }
+
+    fn lock_scratch(&self) -> MutexGuard<'_, Vec<DetectScratch>> {
+        self.idle_scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,13 +4,16 @@ with FastAPI, SQLAlchemy 2, InsightFace and OpenCV, on the same database, tokens
     PEER_DATABASE=vedette.db PEER_JWT_SECRET=… PEER_DETECTOR=yunet.onnx PEER_EMBEDDER=sface.onnx \\
         uvicorn --app-dir tests/peers fastapi_app:app
 
-Where there is a choice, the faster way is taken, as measured by `bench_http` on two cores:
+Where there was a choice, it was made by measuring on two cores:
 
-- SQLAlchemy's synchronous engine. Over aiosqlite every statement crosses threads twice.
-- Core rows and not ORM entities for the list, and answers that Pydantic writes as JSON without a detour.
+- Routes are plain functions on SQLAlchemy's synchronous engine, as FastAPI's documentation has it for libraries that
+  block. The asynchronous engine answers a third fewer: with aiosqlite every statement crosses threads twice.
+- Lists are read as rows and not as entities, and Pydantic writes them as JSON without a detour.
 - What a token says is believed for less than a second, as Vedette does.
-- The embedder runs in InsightFace's `ArcFaceONNX`. Its `SCRFD` cannot read YuNet's outputs, and OpenCV's `FaceDetectorYN`
-  serves one request at a time, so YuNet runs in ONNX Runtime with its outputs decoded by NumPy.
+- The embedder is InsightFace's `ArcFaceONNX`. Its `SCRFD` cannot read YuNet's outputs, and OpenCV's `FaceDetectorYN`
+  serves one request at a time, so YuNet runs in ONNX Runtime, too, and NumPy decodes it.
+- PEER_THREADS is how many cores ONNX Runtime spreads one run over; without it that is all of them, as InsightFace has
+  it. One is better for several requests at a time.
 """
 
 import os
@@ -37,6 +40,8 @@ KEPT_S = 0.8
 """How long a look-up of a token counts."""
 INPUT_SIDE = 640
 """Longest side of the picture the detector sees."""
+SESSION_OPTIONS = onnxruntime.SessionOptions()
+SESSION_OPTIONS.intra_op_num_threads = int(os.environ.get("PEER_THREADS", "0"))
 MIN_SCORE, MAX_OVERLAP = 0.6, 0.3
 MIN_SIMILARITY, MIN_MARGIN = 0.363, 0.05
 
@@ -282,11 +287,15 @@ def detection_view(row) -> DetectionView:
     )
 
 
+def open_session(file: str) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(file, SESSION_OPTIONS, providers=["CPUExecutionProvider"])
+
+
 class YuNet:
     """YuNet in ONNX Runtime: any number of requests at a time may ask the one session."""
 
     def __init__(self, file: str):
-        self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        self.session = open_session(file)
         self.outputs = [f"{kind}_{stride}" for stride in (8, 16, 32) for kind in ("cls", "obj", "bbox", "kps")]
 
     def detect(self, picture: np.ndarray) -> list[Face]:
@@ -338,7 +347,7 @@ class Gallery:
 
 
 detector = YuNet(os.environ["PEER_DETECTOR"])
-embedder = ArcFaceONNX(os.environ["PEER_EMBEDDER"])
+embedder = ArcFaceONNX(os.environ["PEER_EMBEDDER"], open_session(os.environ["PEER_EMBEDDER"]))
 # SFace normalises inside its graph.
 embedder.input_mean, embedder.input_std = 0.0, 1.0
 gallery = Gallery()

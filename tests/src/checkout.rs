@@ -18,6 +18,11 @@ pub fn media_dir() -> PathBuf {
     root().join("tests/media")
 }
 
+/// The Python programs Vedette is measured against.
+pub fn peers_dir() -> PathBuf {
+    root().join("tests/peers")
+}
+
 /// The configuration the product ships with.
 pub fn config_dir() -> PathBuf {
     root().join("controlplane/config")

@@ -19,6 +19,15 @@ use crate::{
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How it is run.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerOptions {
+    /// Its processes, each with models of its own.
+    pub processes: usize,
+    /// How many cores one inference is spread over; 0 = as InsightFace has it, all of them.
+    pub threads: usize,
+}
+
 /// A running peer; dropped, it is stopped.
 #[derive(Debug)]
 pub struct Peer {
@@ -32,22 +41,23 @@ impl Peer {
     ///
     /// # Errors
     /// When it cannot be started, ends or is not healthy in time; the message holds the end of its log.
-    pub fn start(folder: &Path, data_dir: &Path, jwt_secret: &str, processes: usize) -> Result<Self> {
+    pub fn start(folder: &Path, data_dir: &Path, jwt_secret: &str, options: PeerOptions) -> Result<Self> {
         let (detector, embedder) = (folder.join("yunet.onnx"), folder.join("sface.onnx"));
-        python::write_model(Role::Detector, &detector)?;
-        python::write_model(Role::Embedder, &embedder)?;
+        python::write_plain_model(Role::Detector, &detector)?;
+        python::write_plain_model(Role::Embedder, &embedder)?;
         let log_path = folder.join("peer.log");
         let log = File::create(&log_path).context("cannot write the peer's log")?;
         let port = free_port()?;
         let mut command = python::command()?;
         command
             .args(["-m", "uvicorn", "fastapi_app:app", "--no-access-log", "--app-dir"])
-            .arg(checkout::root().join("tests/peers"))
-            .args(["--port", &port.to_string(), "--workers", &processes.to_string()])
+            .arg(checkout::peers_dir())
+            .args(["--port", &port.to_string(), "--workers", &options.processes.to_string()])
             .env("PEER_DATABASE", data_dir.join("vedette.db"))
             .env("PEER_JWT_SECRET", jwt_secret)
             .env("PEER_DETECTOR", detector)
             .env("PEER_EMBEDDER", embedder)
+            .env("PEER_THREADS", options.threads.to_string())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

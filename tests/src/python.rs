@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use vedette_models::{files::ModelSource, pack::Role};
+use vedette_models::{
+    files::ModelStore,
+    pack::{DEFAULT_PACK, Packs, Role},
+};
 
 use crate::checkout;
 
@@ -42,13 +45,21 @@ pub fn command() -> Result<Command> {
     Ok(command)
 }
 
-/// Writes a model of the default pack as Vedette runs it: Python's ONNX Runtime then reads it as it is.
+/// Writes a model of the default pack with plain numbers for weights: Python's ONNX Runtime runs that as it is.
 ///
 /// # Errors
 /// When the pack is not fetched or the file cannot be written.
-pub fn write_model(role: Role, file: &Path) -> Result<()> {
-    let model = ModelSource::pack("opencv")?.load(role)?;
-    fs::write(file, model.bytes).with_context(|| format!("cannot write {}", file.display()))
+pub fn write_plain_model(role: Role, file: &Path) -> Result<()> {
+    let pack = Packs::get(DEFAULT_PACK)?;
+    let quantised = ModelStore::locate().require(&pack, pack.require(role)?)?;
+    let mut command = command()?;
+    command.arg(checkout::peers_dir().join("plain_weights.py")).arg(quantised).arg(file);
+    if role == Role::Detector {
+        command.arg("--any-size");
+    }
+    let run = command.output()?;
+    ensure!(run.status.success(), "{role} cannot be had: {}", String::from_utf8_lossy(&run.stderr).trim());
+    Ok(())
 }
 
 fn environment() -> Result<PathBuf> {

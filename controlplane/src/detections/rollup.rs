@@ -17,7 +17,9 @@ use uuid::Uuid;
 use vedette_events::EventKind;
 
 use super::confidence::step_of;
-use crate::entity::{camera_visitors, detection_confidences, detection_hours, detection_totals, visitor_days};
+use crate::entity::{
+    camera_visitors, detection_confidences, detection_hours, detection_totals, visitor_days,
+};
 
 /// Kinds that begin an appearance: a track gives several events, statistics count the first.
 pub(crate) const APPEARANCES: [EventKind; 2] = [EventKind::Recognized, EventKind::Unknown];

@@ -352,7 +352,12 @@ fn fill(sums: &mut [f32], row: &[u8], weigh: impl Fn(f32) -> f32) {
 /// The weighted sums of columns of one channel. The usual numbers of taps get loops of their own.
 fn sum_columns(sums: &[f32], plan: &AxisPlan, start: usize, step: usize, channel: usize, target: &mut [f32]) {
     match (plan.taps, step) {
-        (1, 1) if plan.first.len() == sums.len() => target.copy_from_slice(sums),
+        // A picture at its own size.
+        (1, _) if plan.first.len() * step == sums.len() => {
+            for (result, value) in target.iter_mut().zip(sums.iter().skip(channel).step_by(step)) {
+                *result = *value;
+            }
+        }
         (2, 1) if plan.is_pairwise() => {
             for (result, pair) in target.iter_mut().zip(sums.chunks_exact(2)) {
                 *result = 0.5 * (pair[0] + pair[1]);

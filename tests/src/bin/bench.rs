@@ -114,7 +114,7 @@ fn python_loop(shared: &Path, material: &Material, folder: &Path) -> Result<f64>
         ensure!(file.is_file(), "{} is not there", file.display());
     }
     let embedder = folder.join("sface.onnx");
-    python::write_model(Role::Embedder, &embedder)?;
+    python::write_plain_model(Role::Embedder, &embedder)?;
 
     // The loop looks in one folder.
     let photos = folder.join("photos");

@@ -23,7 +23,7 @@ use vedette_tests::{
     api::{Api, FIRST_LOGIN, wait_for},
     checkout,
     load::{Load, Question, drive},
-    peer::Peer,
+    peer::{Peer, PeerOptions},
     processes,
     server::{Plan, Server, free_port},
 };
@@ -62,6 +62,9 @@ struct Arguments {
     /// Processes of the FastAPI server, each with its own models
     #[arg(long, default_value_t = 1)]
     peer_processes: usize,
+    /// Cores the FastAPI server spreads one inference over; 0 = all, as InsightFace has it
+    #[arg(long, default_value_t = 0)]
+    peer_threads: usize,
     /// Measure idle memory only
     #[arg(long)]
     memory_only: bool,
@@ -113,7 +116,8 @@ fn compare(arguments: &Arguments, folder: &Path, picture: &[u8]) -> Result<()> {
     api.log_in(FIRST_LOGIN.0, FIRST_LOGIN.1)?;
     enrol(&api)?;
     let token = api.token().context("the server gave no token")?;
-    let peer = Peer::start(folder, &data_dir, JWT_SECRET, arguments.peer_processes)?;
+    let options = PeerOptions { processes: arguments.peer_processes, threads: arguments.peer_threads };
+    let peer = Peer::start(folder, &data_dir, JWT_SECRET, options)?;
     check_answers(&api, &peer.api().with_token(token), picture)?;
 
     let health = Question::get("/api/health", token)?;
