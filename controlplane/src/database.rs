@@ -32,6 +32,10 @@ const MAX_SQLITE_CONNECTIONS: u32 = 8;
 /// Pages one connection keeps, if it needs them: the indexes events are inserted into at random places.
 const SQLITE_CACHE_KIB: u32 = 32 * 1024;
 const MAX_POSTGRES_CONNECTIONS: u32 = 16;
+/// Marks our advisory locks among those other programs may hold on the same database.
+const NAMESPACE: i32 = 0x7665_6465;
+/// Of these locks, the one that is held while tables are made; the others are those of [`Exclusive`].
+const MIGRATION: i32 = -1;
 
 /// Where SQLite keeps everything.
 pub fn sqlite_file(data_dir: &Path) -> PathBuf {
@@ -62,6 +66,15 @@ pub async fn migrate<T>(
         Some(postgres) => connect_postgres(postgres, 1).await?,
         None => connect_sqlite(&sqlite_file(&settings.data_dir), 1).await?,
     };
+    if db.get_database_backend() == DbBackend::Postgres {
+        // Goes with the connection. Of servers that start at the same moment, one makes the tables and the others wait.
+        let key = [NAMESPACE.into(), MIGRATION.into()];
+        let lock =
+            Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_advisory_lock($1, $2)", key);
+        db.query_one_raw(lock)
+            .await
+            .context("cannot wait for other servers to bring the tables up to date")?;
+    }
     let outcome = migrate(&db).await;
     db.close().await.context("the database did not close")?;
     outcome
@@ -78,7 +91,8 @@ async fn connect_sqlite(file: &Path, max_connections: u32) -> Result<DatabaseCon
             .in_memory(false)
             .shared_cache(false)
             .filename(&path)
-            .create_if_missing(true)
+            // It is there by now. If it is deleted while the server runs, no empty one is to take its place.
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             // What is deleted is overwritten: people who were erased must not stay in pages nobody uses.
@@ -187,8 +201,6 @@ pub enum Exclusive {
 /// # Errors
 /// When the database does not answer, or the others take too long.
 pub async fn begin_exclusive(db: &DatabaseConnection, what: Exclusive) -> Result<DatabaseTransaction, DbErr> {
-    /// Marks our locks among those other programs may hold on the same database.
-    const NAMESPACE: i32 = 0x7665_6465;
     let transaction = begin_write(db).await?;
     if db.get_database_backend() == DbBackend::Postgres {
         transaction.execute_unprepared("SET LOCAL lock_timeout = '10s'").await?;

@@ -241,7 +241,7 @@ impl FieldError {
 
 /// What an [`ApiError`] looks like to a client.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Error)]
+#[schema(as = Error, description = "What went wrong.")]
 pub(crate) struct ErrorBody<'a> {
     /// What kind of failure it is, for programs.
     #[schema(examples("NotFoundException"))]
@@ -275,6 +275,7 @@ pub fn recover(rejection: &Rejection) -> Response {
         InvalidHeader, InvalidQuery, LengthRequired, MethodNotAllowed, MissingHeader, PayloadTooLarge,
         UnsupportedMediaType,
     };
+    use warp::ws::MissingConnectionUpgrade;
     if let Some(Refused(error)) = rejection.find() {
         return Arc::clone(error).respond();
     }
@@ -288,6 +289,8 @@ pub fn recover(rejection: &Rejection) -> Response {
         ApiError::file_processing(format!("the request needs the header `{}`", header.name()))
     } else if let Some(header) = rejection.find::<InvalidHeader>() {
         ApiError::file_processing(format!("the header `{}` is not understood", header.name()))
+    } else if rejection.find::<MissingConnectionUpgrade>().is_some() {
+        ApiError::file_processing("this is a WebSocket; the request is no handshake")
     } else if rejection.find::<InvalidQuery>().is_some() {
         ApiError::validation("", "the query is not understood")
     } else if rejection.find::<MethodNotAllowed>().is_some() {

@@ -279,6 +279,10 @@ impl BodyKind {
 }
 
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        // Serde would take the items for the fields in their order.
+        return Err(ApiError::validation("", "must be a JSON object, not an array"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // Where the text stops being JSON tells nothing about the field that was being read.

@@ -37,6 +37,7 @@ pub mod routes;
 pub mod secrets;
 pub mod server;
 pub mod sessions;
+mod sorting;
 pub mod startup;
 pub mod state;
 pub mod storage;

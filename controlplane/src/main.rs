@@ -3,6 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[allow(unsafe_code, reason = "there is no thread yet")]
+    // SAFETY: this is the first line of the program; it has one thread.
+    unsafe {
+        vedette_models::forbid_telemetry();
+    }
     #[cfg(target_env = "gnu")]
     give_memory_back();
     vedette::cli::main()

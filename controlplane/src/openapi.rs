@@ -6,6 +6,7 @@
 
 mod forms;
 mod rules;
+pub(crate) mod texts;
 
 use std::sync::LazyLock;
 
@@ -13,13 +14,15 @@ use bytes::Bytes;
 use utoipa::OpenApi as _;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, Server,
+};
 use warp::Filter as _;
 use warp::http::Method;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
-pub(crate) use forms::{files, form, text};
+pub(crate) use forms::{PICTURE_TYPES, files, form, text};
 
 use crate::filters::{Route, respond};
 use crate::{
@@ -146,7 +149,9 @@ fn describe() -> OpenApi {
         .build();
     let tags =
         RESOURCES.map(|(name, about, _)| TagBuilder::new().name(name).description(Some(about)).build());
-    let mut document = OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build();
+    let here = Server::new("/");
+    let document = OpenApiBuilder::new().info(info).servers(Some([here])).components(Some(components));
+    let mut document = document.tags(Some(tags)).build();
     for (name, _, describe) in RESOURCES {
         let mut resource = describe();
         rules::complete(&mut resource, name);

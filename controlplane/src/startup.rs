@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
@@ -231,7 +232,7 @@ pub fn prepare_data_dir(data_dir: &Path) -> Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(advice)?;
     }
     // Permission bits do not tell about read-only file systems; writing does.
-    let probe = data_dir.join(format!(".probe-{}", std::process::id()));
+    let probe = data_dir.join(format!(".probe-{}", Uuid::new_v4()));
     std::fs::write(&probe, []).and_then(|()| std::fs::remove_file(&probe)).with_context(advice)
 }
 

@@ -26,3 +26,4 @@ pub use analyzer::{AnalyzedFace, Analyzer};
 pub use error::ModelError;
 pub use pack::Pack;
 pub use photo::{Photo, PhotoError};
+pub use runtime::forbid_telemetry;

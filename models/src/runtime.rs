@@ -26,6 +26,18 @@ struct Candidate {
     sha256: Option<String>,
 }
 
+/// Keeps ONNX Runtime from telling its maker that and where it runs, which it would do while it is loaded, before any
+/// setting of its own can forbid it. For the first line of `main`; programs that embed this crate set
+/// `ORT_DISABLE_TELEMETRY=1` some other way if they have threads by then.
+///
+/// # Safety
+/// No other thread may run yet: it could read the environment while it changes.
+#[allow(unsafe_code, reason = "the environment is the only place ONNX Runtime looks at early enough")]
+pub unsafe fn forbid_telemetry() {
+    // SAFETY: the caller promises that nobody else reads the environment.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+}
+
 /// ONNX Runtime, started by the first caller. A failure is not remembered: after the library was fetched the next
 /// call succeeds, without a restart of the process.
 pub(crate) fn environment() -> Result<Environment, ModelError> {

@@ -47,6 +47,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    #[allow(unsafe_code, reason = "there is no thread yet")]
+    // SAFETY: this is the first line of the program; it has one thread.
+    unsafe {
+        // ONNX Runtime would tell its maker that and where it runs, and looks here only.
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+    }
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();

@@ -2,10 +2,11 @@
 //!
 //! A clip with known truth is made from the photos in `tests/media` ([`clip`], [`truth`]), a real server is
 //! started on a data folder of its own ([`server`]) and driven over its REST API ([`api`]) the way any other program
-//! would: nothing here reaches into the product's crates but for the wire types. The benchmarks measure it against
-//! Python programs ([`python`], [`peer`]).
+//! would, the dashboard and the API's pages in a real browser ([`browser`]): nothing here reaches into the product's
+//! crates but for the wire types. The benchmarks measure it against Python programs ([`python`], [`peer`]).
 
 pub mod api;
+pub mod browser;
 pub mod checkout;
 pub mod clip;
 pub mod database;

@@ -1,12 +1,11 @@
 //! The Python side of the benchmarks: an environment with its packages, and the models in a form it can read.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use vedette_models::{
     files::ModelStore,
     pack::{DEFAULT_PACK, Packs, Role},

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::auth::Role;
 use crate::entity::api_keys;
 use crate::error::{ApiError, FieldError};
+use crate::openapi::texts;
 
 const MAX_NAME_CHARS: usize = 100;
 
@@ -116,7 +117,7 @@ pub struct CreatedKey {
 #[schema(as = NewApiKey, examples(json!({ "name": "door controller", "scopes": ["read"] })))]
 pub(super) struct CreateRequest {
     /// What it is for: one line.
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(schema_with = texts::filled_line::<MAX_NAME_CHARS>)]
     name: String,
     #[schema(min_items = 1)]
     scopes: Option<Vec<Scope>>,

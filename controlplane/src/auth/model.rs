@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Role;
+use crate::openapi::texts;
 use crate::users::{NewUser, username_schema};
 
 /// `POST /auth/register`.
@@ -15,9 +16,9 @@ use crate::users::{NewUser, username_schema};
 pub(super) struct RegisterRequest {
     #[schema(schema_with = username_schema)]
     username: String,
-    #[schema(max_length = 254, format = Email)]
+    #[schema(schema_with = texts::email)]
     email: String,
-    #[schema(max_length = 200)]
+    #[schema(schema_with = texts::line_or_null::<200>)]
     full_name: Option<String>,
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 256, write_only)]
     password: SecretString,

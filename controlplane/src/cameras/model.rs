@@ -14,6 +14,7 @@ use crate::config::parsed;
 use crate::entity::cameras;
 use crate::error::{ApiError, FieldError};
 use crate::filters::present;
+use crate::openapi::texts;
 use crate::workers::LiveStatus;
 
 const MAX_NAME_CHARS: usize = 120;
@@ -98,7 +99,7 @@ fn resolution_schema() -> Object {
 #[serde(untagged)]
 #[schema(as = CameraUrl)]
 enum UrlField {
-    /// A webcam.
+    /// A webcam, from 0 to 63.
     Number(u32),
     /// `rtsp://`, `rtsps://`, `http://`, `https://`, `file:///…`, `test://` or a webcam's number.
     Text(String),
@@ -141,7 +142,7 @@ pub(super) struct CreateRequest {
     id: String,
     url: UrlField,
     /// Name to show; the id, if not given.
-    #[schema(min_length = 1, max_length = 120)]
+    #[schema(schema_with = texts::filled_line_or_null::<MAX_NAME_CHARS>)]
     name: Option<String>,
     /// Whether it may be started; `true`, if not given.
     enabled: Option<bool>,
@@ -161,7 +162,7 @@ pub(super) struct CreateRequest {
 #[schema(as = CameraChange, examples(json!({ "name": "Back door", "enabled": true })))]
 pub(super) struct UpdateRequest {
     url: Option<UrlField>,
-    #[schema(min_length = 1, max_length = 120)]
+    #[schema(schema_with = texts::filled_line_or_null::<MAX_NAME_CHARS>)]
     name: Option<String>,
     enabled: Option<bool>,
     #[serde(default, deserialize_with = "present")]

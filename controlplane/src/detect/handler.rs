@@ -7,6 +7,7 @@ use super::model::{DetectAnswer, DetectUpload, VerifyAnswer, VerifyUpload};
 use super::service;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody};
+use crate::openapi::PICTURE_TYPES;
 use crate::state::State;
 use crate::upload::{Field, Upload, UploadLimits};
 
@@ -17,7 +18,11 @@ const MAX_PICTURE_BYTES: usize = 20 * 1024 * 1024;
 #[utoipa::path(
     post,
     path = "/api/detect",
-    request_body(content = DetectUpload, content_type = "multipart/form-data"),
+    request_body(
+        content = DetectUpload,
+        content_type = "multipart/form-data",
+        encoding(("image" = (content_type = PICTURE_TYPES))),
+    ),
     responses((
         status = 200,
         description = "The faces; `person` is `null` for strangers.",
@@ -40,7 +45,11 @@ pub(super) async fn detect(
 #[utoipa::path(
     post,
     path = "/api/verify",
-    request_body(content = VerifyUpload, content_type = "multipart/form-data"),
+    request_body(
+        content = VerifyUpload,
+        content_type = "multipart/form-data",
+        encoding(("image_a" = (content_type = PICTURE_TYPES)), ("image_b" = (content_type = PICTURE_TYPES))),
+    ),
     responses(
         (status = 200, description = "How similar they are.", body = VerifyAnswer),
         (

@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use sea_orm::Order;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::Object;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use vedette_events::{BoundingBox, EventKind, FrameSize, Gender};
 
 use crate::entity::detections;
 use crate::error::ApiError;
+use crate::sorting;
 
 /// A detection as the API answers it; never the embedding.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -95,6 +97,20 @@ impl From<detections::Model> for DetectionView {
     }
 }
 
+/// What a list can be sorted by.
+const SORT_COLUMNS: [(&str, detections::Column); 6] = [
+    ("timestamp", detections::Column::Timestamp),
+    ("confidence", detections::Column::Confidence),
+    ("similarity", detections::Column::Similarity),
+    ("quality", detections::Column::Quality),
+    ("camera_id", detections::Column::CameraId),
+    ("person_name", detections::Column::PersonName),
+];
+
+fn sort_schema() -> Object {
+    sorting::schema(&SORT_COLUMNS)
+}
+
 /// What `GET /api/detections` can be asked for besides a page.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -111,6 +127,7 @@ pub(crate) struct DetectionFilter {
     pub(super) min_confidence: Option<f32>,
     pub(super) kind: Option<EventKind>,
     /// A column, with `-` before it to turn the order round.
+    #[param(schema_with = sort_schema)]
     pub(super) sort: Option<String>,
     #[serde(default)]
     #[param(inline)]
@@ -131,22 +148,7 @@ pub(crate) enum ListFormat {
 impl DetectionFilter {
     /// The order asked for; newest first if none is.
     pub(super) fn order(&self) -> Result<(detections::Column, Order), ApiError> {
-        let sort = self.sort.as_deref().unwrap_or("-timestamp");
-        let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
-        let column = match name {
-            "timestamp" => detections::Column::Timestamp,
-            "confidence" => detections::Column::Confidence,
-            "similarity" => detections::Column::Similarity,
-            "quality" => detections::Column::Quality,
-            "camera_id" => detections::Column::CameraId,
-            "person_name" => detections::Column::PersonName,
-            _ => {
-                let known = "timestamp, confidence, similarity, quality, camera_id or person_name, `-` before it for \
-                             descending";
-                return Err(ApiError::validation("sort", format!("must be {known}")));
-            }
-        };
-        Ok((column, order))
+        sorting::order(self.sort.as_deref().unwrap_or("-timestamp"), &SORT_COLUMNS)
     }
 
     /// Whether everything seen in its period, at its camera and of its person is let through.

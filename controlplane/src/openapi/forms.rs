@@ -1,14 +1,18 @@
 //! Schemas of `multipart/form-data`, which is read part by part and has no Rust type to derive them from.
 
-use utoipa::openapi::schema::{Array, KnownFormat, Object, SchemaFormat, Type};
+use utoipa::openapi::schema::{AdditionalProperties, Array, KnownFormat, Object, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
+
+/// Kinds of files that hold a picture.
+pub(crate) const PICTURE_TYPES: &str = "image/jpeg, image/png, image/webp";
 
 /// A field of a form: its name, whether it has to be there, what it takes.
 pub(crate) type FormField = (&'static str, bool, Schema);
 
 /// A form of these fields and no other.
 pub(crate) fn form(fields: impl IntoIterator<Item = FormField>) -> RefOr<Schema> {
-    let mut form = ObjectBuilder::new().schema_type(Type::Object);
+    let no_other = Some(AdditionalProperties::FreeForm(false));
+    let mut form = ObjectBuilder::new().schema_type(Type::Object).additional_properties(no_other);
     for (name, is_needed, schema) in fields {
         form = form.property(name, schema);
         if is_needed {
@@ -18,10 +22,10 @@ pub(crate) fn form(fields: impl IntoIterator<Item = FormField>) -> RefOr<Schema>
     RefOr::T(Schema::Object(form.build()))
 }
 
-/// A line of text.
-pub(crate) fn text(description: &str, max_chars: usize) -> Schema {
-    let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(max_chars));
-    Schema::Object(text.description(Some(description)).build())
+/// A field of text.
+pub(crate) fn text(description: &str, mut schema: Object) -> Schema {
+    schema.description = Some(description.to_owned());
+    Schema::Object(schema)
 }
 
 /// A file.

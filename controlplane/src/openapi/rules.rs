@@ -120,6 +120,8 @@ pub(super) fn complete(resource: &mut OpenApi, name: &str) {
             let own_name = operation.operation_id.take().unwrap_or_default();
             operation.operation_id = Some(format!("{}_{own_name}", name.replace('-', "_")));
             operation.tags = Some(vec![name.to_owned()]);
+            // Nothing said means anybody, which is said, too.
+            operation.security.get_or_insert_default();
             if crate::error::is_api(path) {
                 grant(operation);
                 refuse(operation, path);

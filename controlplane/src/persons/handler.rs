@@ -18,6 +18,7 @@ use crate::audit::Actor;
 use crate::auth::{CurrentUser, Role};
 use crate::error::{ApiError, ErrorBody};
 use crate::filters::{Page, PageQuery, PageRequest};
+use crate::openapi::PICTURE_TYPES;
 use crate::picture::{self, Jpeg};
 use crate::state::State;
 
@@ -47,7 +48,11 @@ pub(super) struct DeleteQuery {
 #[utoipa::path(
     post,
     path = "/api/persons/register",
-    request_body(content = RegistrationUpload, content_type = "multipart/form-data"),
+    request_body(
+        content = RegistrationUpload,
+        content_type = "multipart/form-data",
+        encoding(("images" = (content_type = PICTURE_TYPES))),
+    ),
     responses(
         (status = 201, description = "The person is enrolled.", body = Registered),
         (
@@ -189,7 +194,11 @@ pub(super) async fn list_faces(id: Uuid, state: State, _user: CurrentUser) -> Re
     post,
     path = "/api/persons/{id}/faces",
     params(("id" = Uuid, Path, description = "The person.")),
-    request_body(content = FacesUpload, content_type = "multipart/form-data"),
+    request_body(
+        content = FacesUpload,
+        content_type = "multipart/form-data",
+        encoding(("images" = (content_type = PICTURE_TYPES))),
+    ),
     responses(
         (status = 201, description = "What was added, and what became of each photo.", body = AddedFaces),
         (

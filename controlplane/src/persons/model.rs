@@ -1,18 +1,20 @@
 //! People as clients send and see them.
 
 use std::collections::HashMap;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::submission::MAX_PHOTOS;
 use crate::email;
 use crate::entity::{face_templates, persons};
 use crate::error::{ApiError, FieldError};
 use crate::filters::present;
-use crate::openapi::{files, form, text};
+use crate::openapi::{files, form, text, texts};
 
 /// A person as the API answers it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -137,6 +139,12 @@ pub(crate) struct AddedFaces {
     pub(crate) samples: Vec<SampleVerdict>,
 }
 
+/// What [`RegistrationForm::parse`] takes for a yes or a no.
+fn force_schema() -> Object {
+    let words = ["true", "1", "yes", "on", "false", "0", "no", "off", ""];
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build()
+}
+
 /// The form of `POST /api/persons/register`, for the API's description; [`RegistrationForm`] is what is made
 /// of it.
 pub(crate) enum RegistrationUpload {}
@@ -146,17 +154,17 @@ impl ToSchema for RegistrationUpload {}
 impl PartialSchema for RegistrationUpload {
     fn schema() -> RefOr<Schema> {
         form([
-            ("name", true, text("Name to show.", 200)),
-            ("email", false, text("Mail address, of nobody else.", 254)),
-            ("employee_id", false, text("Number or name, of nobody else.", 64)),
-            ("phone", false, text("Telephone number.", 40)),
-            ("department", false, text("Where the person works.", 120)),
-            ("designation", false, text("As what.", 120)),
-            ("force", false, text("`true`: enrol although the face seems to be enrolled already.", 5)),
+            ("name", true, text("Name to show.", texts::filled_line::<200>())),
+            ("email", false, text("Mail address, of nobody else.", texts::email())),
+            ("employee_id", false, text("Number or name, of nobody else.", texts::line::<64>())),
+            ("phone", false, text("Telephone number.", texts::line::<40>())),
+            ("department", false, text("Where the person works.", texts::line::<120>())),
+            ("designation", false, text("As what.", texts::line::<120>())),
+            ("force", false, text("Enrol although the face seems to be enrolled already.", force_schema())),
             (
                 "images",
                 true,
-                files("Photos (JPEG, PNG, WebP) of one face each; as a rule three or more.", 50),
+                files("Photos (JPEG, PNG, WebP) of one face each; as a rule three or more.", MAX_PHOTOS),
             ),
         ])
     }
@@ -169,7 +177,7 @@ impl ToSchema for FacesUpload {}
 
 impl PartialSchema for FacesUpload {
     fn schema() -> RefOr<Schema> {
-        form([("images", true, files("Photos (JPEG, PNG, WebP) of one face each.", 50))])
+        form([("images", true, files("Photos (JPEG, PNG, WebP) of one face each.", MAX_PHOTOS))])
     }
 }
 
@@ -274,22 +282,22 @@ impl PersonFields {
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({ "department": "Analysis", "phone": null })))]
 pub(crate) struct PersonChange {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = texts::filled_line_or_null::<200>)]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 254, format = Email)]
+    #[schema(schema_with = texts::email_or_null)]
     email: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 64)]
+    #[schema(schema_with = texts::line_or_null::<64>)]
     employee_id: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 40)]
+    #[schema(schema_with = texts::line_or_null::<40>)]
     phone: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 120)]
+    #[schema(schema_with = texts::line_or_null::<120>)]
     department: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 120)]
+    #[schema(schema_with = texts::line_or_null::<120>)]
     designation: Option<Option<String>>,
     /// Whether the person is in the gallery.
     pub(crate) is_active: Option<bool>,

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::Object;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DatabaseConnection, EntityTrait as _,
-    IntoActiveModel as _, Order, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Set,
+    IntoActiveModel as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -23,6 +23,7 @@ use crate::database::{self, Exclusive};
 use crate::entity::{detections, face_templates, persons};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
+use crate::sorting;
 use crate::state::State;
 use crate::storage::Storage;
 
@@ -35,6 +36,7 @@ pub(crate) struct PersonFilter {
     department: Option<String>,
     is_active: Option<bool>,
     /// A column, with `-` before it to turn the order round.
+    #[param(schema_with = sort_schema)]
     sort: Option<String>,
 }
 
@@ -50,7 +52,7 @@ pub(super) async fn list(
     filter: PersonFilter,
     page: PageRequest,
 ) -> Result<Page<PersonView>, ApiError> {
-    let (column, order) = sort_order(filter.sort.as_deref().unwrap_or("name"))?;
+    let (column, order) = sorting::order(filter.sort.as_deref().unwrap_or("name"), &SORT_COLUMNS)?;
     let mut query = persons::Entity::find();
     if let Some(search) = filter.search.as_deref().map(str::trim).filter(|search| !search.is_empty()) {
         let columns = [persons::Column::Name, persons::Column::Email, persons::Column::EmployeeId];
@@ -79,21 +81,18 @@ pub(super) async fn list(
     Ok(page.with(people.into_iter().map(view).collect(), total))
 }
 
-fn sort_order(sort: &str) -> Result<(persons::Column, Order), ApiError> {
-    let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
-    let column = match name {
-        "name" => persons::Column::Name,
-        "email" => persons::Column::Email,
-        "employee_id" => persons::Column::EmployeeId,
-        "department" => persons::Column::Department,
-        "created_at" => persons::Column::CreatedAt,
-        "updated_at" => persons::Column::UpdatedAt,
-        _ => {
-            let known = "name, email, employee_id, department, created_at or updated_at, `-` before it for descending";
-            return Err(ApiError::validation("sort", format!("must be {known}")));
-        }
-    };
-    Ok((column, order))
+/// What lists of people can be sorted by.
+const SORT_COLUMNS: [(&str, persons::Column); 6] = [
+    ("name", persons::Column::Name),
+    ("email", persons::Column::Email),
+    ("employee_id", persons::Column::EmployeeId),
+    ("department", persons::Column::Department),
+    ("created_at", persons::Column::CreatedAt),
+    ("updated_at", persons::Column::UpdatedAt),
+];
+
+fn sort_schema() -> Object {
+    sorting::schema(&SORT_COLUMNS)
 }
 
 async fn face_counts(
@@ -139,7 +138,7 @@ pub(super) async fn update(
     id: Uuid,
     change: PersonChange,
     force: bool,
-) -> Result<PersonView, ApiError> {
+) -> Result<PersonDetails, ApiError> {
     // Those of this process wait here, where they hold no connection to the database.
     let enrolling = match change.is_active {
         Some(true) => Some(state.gallery.enrolment().await),
@@ -170,15 +169,14 @@ pub(super) async fn update(
     row.designation = Set(fields.designation);
     row.is_active = Set(is_active);
     row.updated_at = Set(Utc::now());
-    let person = row.update(&transaction).await.map_err(duplicates::taken_meanwhile)?;
+    row.update(&transaction).await.map_err(duplicates::taken_meanwhile)?;
     let is_deactivation = was_active && !is_active;
     let action = if is_deactivation { Action::PersonDeactivated } else { Action::PersonChanged };
     let entry = Entry::new(action, actor).about("person", id).with(json!({ "fields": named }));
     entry.write(&transaction).await?;
     transaction.commit().await?;
     state.gallery.changed();
-    let counts = face_counts(&state.db, [id].into_iter()).await?;
-    Ok(PersonView::new(person, counts.get(&id).copied().unwrap_or(0)))
+    details(&state.db, id).await
 }
 
 /// Takes a person out of the gallery; everything about them stays.

@@ -24,7 +24,7 @@ use crate::upload::{Field, Upload, UploadLimits};
 use crate::vision::VisionError;
 
 /// Photos in one request; more only if the configuration asks for more.
-const MAX_PHOTOS: usize = 20;
+pub(super) const MAX_PHOTOS: usize = 20;
 /// Size of one photo as it is sent.
 const MAX_PHOTO_BYTES: usize = 20 * 1024 * 1024;
 

@@ -1,12 +1,15 @@
 //! A visit as clients see one, and what a list of them can be asked for.
 
 use chrono::{DateTime, Utc};
+use sea_orm::Order;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::Object;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::entity::sessions;
+use crate::entity::sessions::{self, Column};
 use crate::error::ApiError;
+use crate::sorting;
 
 /// A visit as the API answers it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -53,6 +56,19 @@ impl SessionView {
     }
 }
 
+/// What visits can be sorted by; their length is no column.
+const SORT_COLUMNS: [(&str, Option<Column>); 5] = [
+    ("entry_time", Some(Column::EntryTime)),
+    ("exit_time", Some(Column::ExitTime)),
+    ("duration_s", None),
+    ("detection_count", Some(Column::DetectionCount)),
+    ("camera_id", Some(Column::CameraId)),
+];
+
+fn sort_schema() -> Object {
+    sorting::schema(&SORT_COLUMNS)
+}
+
 /// What `GET /api/sessions` can be asked for besides a page. A visit lies in a period when any part of it does.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -66,10 +82,16 @@ pub(crate) struct SessionFilter {
     /// Those that last, or those that are over.
     pub(super) open: Option<bool>,
     /// A column, with `-` before it to turn the order round.
+    #[param(schema_with = sort_schema)]
     pub(super) sort: Option<String>,
 }
 
 impl SessionFilter {
+    /// The order asked for; latest entry first if none is.
+    pub(super) fn order(&self) -> Result<(Option<Column>, Order), ApiError> {
+        sorting::order(self.sort.as_deref().unwrap_or("-entry_time"), &SORT_COLUMNS)
+    }
+
     /// Says what does not hold.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if let (Some(from), Some(to)) = (self.from, self.to)

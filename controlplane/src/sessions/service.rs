@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, DatabaseConnection, DbBackend, EntityTrait as _, Order, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, DatabaseConnection, DbBackend, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 
 use super::model::{SessionFilter, SessionView};
@@ -19,7 +19,7 @@ pub(super) async fn list(
     page: PageRequest,
 ) -> Result<Page<SessionView>, ApiError> {
     filter.check()?;
-    let (column, order) = sort_order(db.get_database_backend(), filter.sort.as_deref())?;
+    let (column, order) = filter.order()?;
     let mut query = Entity::find();
     if let Some(person_id) = filter.person_id {
         query = query.filter(Column::PersonId.eq(person_id));
@@ -40,7 +40,7 @@ pub(super) async fn list(
     }
     let total = query.clone().count(db).await?;
     let sessions = query
-        .order_by(column, order.clone())
+        .order_by(sort_key(db.get_database_backend(), column), order.clone())
         .order_by(Column::Id, order)
         .offset(page.index() * page.page_size())
         .limit(page.page_size())
@@ -54,21 +54,11 @@ pub(super) async fn list(
     Ok(page.with(sessions.into_iter().map(view).collect(), total))
 }
 
-/// The order asked for; latest entry first if none is.
-fn sort_order(backend: DbBackend, sort: Option<&str>) -> Result<(SimpleExpr, Order), ApiError> {
-    let sort = sort.unwrap_or("-entry_time");
-    let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
-    let column = match (name, backend) {
-        ("entry_time", _) => Expr::col(Column::EntryTime),
-        ("exit_time", _) => Expr::col(Column::ExitTime),
-        ("camera_id", _) => Expr::col(Column::CameraId),
-        ("detection_count", _) => Expr::col(Column::DetectionCount),
-        ("duration_s", DbBackend::Sqlite) => Expr::cust("julianday(exit_time) - julianday(entry_time)"),
-        ("duration_s", _) => Expr::col(Column::ExitTime).sub(Expr::col(Column::EntryTime)),
-        _ => {
-            let known = "entry_time, exit_time, duration_s, detection_count or camera_id, `-` before it for descending";
-            return Err(ApiError::validation("sort", format!("must be {known}")));
-        }
-    };
-    Ok((column, order))
+/// What is sorted by: a column, or how long the visit was.
+fn sort_key(backend: DbBackend, column: Option<Column>) -> SimpleExpr {
+    match (column, backend) {
+        (Some(column), _) => Expr::col(column),
+        (None, DbBackend::Sqlite) => Expr::cust("julianday(exit_time) - julianday(entry_time)"),
+        (None, _) => Expr::col(Column::ExitTime).sub(Expr::col(Column::EntryTime)),
+    }
 }

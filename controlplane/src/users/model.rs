@@ -13,6 +13,7 @@ use crate::email;
 use crate::entity::users;
 use crate::error::FieldError;
 use crate::filters::present;
+use crate::openapi::texts;
 
 const MAX_USERNAME_CHARS: usize = 64;
 const MAX_EMAIL_CHARS: usize = 254;
@@ -104,9 +105,9 @@ impl NewUser {
 pub(super) struct CreateRequest {
     #[schema(schema_with = username_schema)]
     username: String,
-    #[schema(max_length = 254, format = Email)]
+    #[schema(schema_with = texts::email_or_null)]
     email: Option<String>,
-    #[schema(max_length = 200)]
+    #[schema(schema_with = texts::line_or_null::<MAX_FULL_NAME_CHARS>)]
     full_name: Option<String>,
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 256, write_only)]
     password: SecretString,
@@ -136,10 +137,10 @@ impl From<CreateRequest> for NewUser {
 #[schema(examples(json!({ "full_name": "Ada King" })))]
 pub struct ProfileChange {
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 254, format = Email)]
+    #[schema(schema_with = texts::email_or_null)]
     pub(super) email: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(schema_with = texts::line_or_null::<MAX_FULL_NAME_CHARS>)]
     pub(super) full_name: Option<Option<String>>,
 }
 
@@ -162,10 +163,10 @@ pub(super) struct UserChange {
     pub(super) role: Option<Role>,
     pub(super) is_active: Option<bool>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 254, format = Email)]
+    #[schema(schema_with = texts::email_or_null)]
     email: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[schema(schema_with = texts::line_or_null::<MAX_FULL_NAME_CHARS>)]
     full_name: Option<Option<String>>,
     /// A new password, which has to be changed at the next login unless `must_change_password` says otherwise.
     #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 256, write_only)]
@@ -192,7 +193,9 @@ fn normalised_email(email: Option<String>) -> Option<String> {
 pub(crate) fn username_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some(r"^\s*[\p{L}\p{N}._@+-]{1,64}\s*$"))
+        .description(Some("Letters, digits, or any of . _ - @ +"))
+        .min_length(Some(1))
+        .max_length(Some(MAX_USERNAME_CHARS))
         .examples(["ada"])
         .build()
 }
@@ -208,7 +211,7 @@ fn check_username(username: &str) -> Option<FieldError> {
 
 fn check_email(email: &Option<String>) -> Option<FieldError> {
     let email = email.as_deref()?;
-    if email.len() <= MAX_EMAIL_CHARS && email::is_address(email) {
+    if email.chars().count() <= MAX_EMAIL_CHARS && email::is_address(email) {
         return None;
     }
     Some(FieldError::new("email", "must be an address such as ada@example.org"))

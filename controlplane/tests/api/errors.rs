@@ -70,6 +70,15 @@ fn a_viewer_may_look_but_not_touch() {
 }
 
 #[test]
+fn an_array_is_no_object_however_its_items_are_ordered() {
+    let app = TestApp::start();
+    let admin = app.admin();
+    for body in [json!([]), json!([null, null]), json!([{ "full_name": "Ada" }])] {
+        admin.put("/api/auth/me", &body).expect_error(422, "ValidationException");
+    }
+}
+
+#[test]
 fn every_answer_carries_the_security_headers() {
     let app = TestApp::start();
     for path in ["/", "/docs", "/redoc", "/api/health", "/api/nothing", "/nothing"] {

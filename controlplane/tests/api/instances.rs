@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use vedette::startup::App;
+
 use crate::app::{Client, TestApp, eventually, on_postgres};
 use crate::media::{Form, THREE_OF_ONE};
 use crate::users::two_remove_each_other;
@@ -205,4 +207,22 @@ fn of_requests_at_two_servers_one_enrols() {
     let path = format!("/api/persons/{}?erase=true", people["items"][0]["id"].as_str().unwrap());
     servers[0].admin().delete(&path).expect(204);
     assert_eq!(servers[1].admin().get("/api/persons").expect(200)["total"], 0);
+}
+
+#[test]
+fn servers_that_start_at_the_same_moment_make_the_tables_once() {
+    if !crate::app::on_postgres() {
+        return eprintln!("skipped: on SQLite there is one server");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = || crate::app::config_in(folder.path(), "", &[]);
+    let starts = [config(), config(), config()].map(|config| {
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(App::start(config)).map(drop).map_err(|error| format!("{error:#}"))
+        })
+    });
+    for start in starts {
+        assert_eq!(start.join().unwrap(), Ok(()));
+    }
 }

@@ -128,6 +128,9 @@ fn only_who_is_signed_in_may_watch() {
         .with_header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
     upgrade.get(&query).expect_error(401, "AuthenticationException");
     app.admin().get("/api/live").expect_error(400, "FileProcessingException");
+    // As clients say that they will ask again.
+    let kept_open = app.admin().with_header("Connection", "keep-alive");
+    kept_open.get("/api/live").expect_error(400, "FileProcessingException");
 
     let as_protocol = format!("bearer, {token}");
     Watcher::connect(app.address, &[("sec-websocket-protocol", &as_protocol)]).unwrap();

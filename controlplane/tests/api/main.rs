@@ -11,6 +11,7 @@ mod cameras;
 mod command_line;
 mod compression;
 mod config;
+mod conformance;
 mod cors;
 mod detect;
 mod detections;

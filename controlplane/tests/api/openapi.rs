@@ -99,6 +99,16 @@ fn nothing_it_refers_to_is_missing() {
     }
 }
 
+/// Comments are written for who reads the code; what is made of them has to do without it.
+#[test]
+fn nothing_is_told_in_terms_of_the_code() {
+    let text = described(&TestApp::start()).to_string();
+    for trace in ["[`", "```", "::", "`None`", "`Some`"] {
+        let place = text.find(trace).map(|at| text.split_at(at).1.chars().take(80).collect::<String>());
+        assert_eq!(place, None, "{trace}");
+    }
+}
+
 /// A route hands on to `handler::name`, and so does a description: the two lists have to be one.
 #[test]
 fn every_route_is_described() {

@@ -380,6 +380,11 @@ fn people_are_listed_found_changed_and_taken_out() {
 
     let changed = admin.put(&path, &json!({ "name": "Barack", "department": "Zoo" })).expect(200);
     assert_eq!((&changed["name"], &changed["department"]), (&json!("Barack"), &json!("Zoo")));
+    assert_eq!(
+        changed["faces"].as_array().map(Vec::len),
+        Some(3),
+        "everything about a person, as GET has it"
+    );
     assert_eq!(total("?department=Zoo"), json!(1));
     admin.put(&path, &json!({ "name": "" })).expect_error(422, "ValidationException");
 

@@ -74,7 +74,7 @@ fn parts(
         ..Tensor::default()
     };
     let part = |operator: &str, inputs: &[&String], output: &String| Node {
-        input: inputs.iter().map(|name| String::clone(name)).collect(),
+        input: inputs.iter().copied().cloned().collect(),
         output: vec![output.clone()],
         name: Some(output.clone()),
         op_type: Some(operator.to_owned()),

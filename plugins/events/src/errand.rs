@@ -50,7 +50,14 @@ impl std::fmt::Debug for Task {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(
+        description = "How an errand ended.",
+        examples(json!({ "failed": "nobody answers at 10.0.0.7" }))
+    )
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// There is a picture.
@@ -69,7 +76,7 @@ pub struct CameraPicture {
     pub height: u32,
     /// Frames a second, as far as the stream says.
     pub fps: Option<f32>,
-    /// The codec in words, such as `H.264`; `None` for a stream that is not compressed.
+    /// The codec in words, such as `H.264`; nothing for a stream that is not compressed.
     pub codec: Option<String>,
     /// The picture as JPEG, in base64.
     pub jpeg: String,

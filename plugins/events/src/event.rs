@@ -51,8 +51,10 @@ pub struct BoundingBox {
     /// Top edge.
     pub y: u32,
     /// Width, at least 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub width: u32,
     /// Height, at least 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub height: u32,
 }
 
@@ -61,8 +63,10 @@ pub struct BoundingBox {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FrameSize {
     /// Width.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub width: u32,
     /// Height.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub height: u32,
 }
 
@@ -75,8 +79,10 @@ pub struct PersonMatch {
     /// The name to show.
     pub name: String,
     /// Cosine similarity between the track and the person, −1…1.
+    #[cfg_attr(feature = "openapi", schema(minimum = -1, maximum = 1))]
     pub similarity: f32,
     /// Similarity minus that of the next most similar person.
+    #[cfg_attr(feature = "openapi", schema(minimum = -2, maximum = 2))]
     pub margin: f32,
 }
 
@@ -94,13 +100,27 @@ pub struct PersonMatch {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(
+        description = "Something worth telling about one track of one camera.",
+        examples(json!({
+            "event_id": "01920000-0000-7000-8000-000000000001", "kind": "recognized", "camera_id": "door", "track_id": 17,
+            "timestamp": "2026-01-01T12:00:00.123Z", "stream_time_ms": 41200,
+            "bounding_box": { "x": 312, "y": 96, "width": 128, "height": 156 },
+            "frame": { "width": 1280, "height": 720 }, "confidence": 0.93, "quality": 0.81,
+            "person": { "id": "01920000-0000-7000-8000-000000000003", "name": "Ada", "similarity": 0.71, "margin": 0.22 }
+        }))
+    )
+)]
 pub struct FaceEvent {
     /// UUIDv7 made where the event arose; the key on which ingest is idempotent.
     pub event_id: Uuid,
     /// Why the event was sent.
     pub kind: EventKind,
     /// The operator's short name of the camera.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     pub camera_id: String,
     /// The track within the camera's current run.
     pub track_id: u64,
@@ -113,12 +133,15 @@ pub struct FaceEvent {
     /// The frame `bounding_box` refers to.
     pub frame: FrameSize,
     /// The detector's score of the face, 0…1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub confidence: f32,
     /// Quality of the track's best crop, 0…1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub quality: f32,
-    /// Who it is; `None` for a stranger.
+    /// Who it is; nobody for a stranger.
     pub person: Option<PersonMatch>,
     /// Estimated age in years, if estimated.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 150))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<f32>,
     /// Apparent gender, if estimated.

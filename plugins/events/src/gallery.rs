@@ -58,7 +58,11 @@ pub struct GalleryPerson {
 /// # Ok::<(), vedette_events::GalleryError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(description = "Everyone enrolled, with the pack whose embedder made the templates.")
+)]
 pub struct GallerySnapshot {
     /// Name of the pack whose embedder made the templates; vectors of different packs do not compare.
     pub pack: String,

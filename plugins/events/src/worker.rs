@@ -59,7 +59,7 @@ pub struct CameraStats {
 pub struct CameraReport {
     /// The camera.
     pub camera_id: String,
-    /// The run this report is about, from [`CameraAssignment::run`].
+    /// The run this report is about, from the camera's assignment.
     pub run: u64,
     /// State of the pipeline. `Stopped` here means that recorded material reached its end.
     pub state: CameraState,
@@ -72,7 +72,20 @@ pub struct CameraReport {
 
 /// Sent by a worker once a second to `POST /api/workers/{id}/heartbeat`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(
+        description = "How a worker's cameras are doing.",
+        examples(json!({
+            "host": "host-2", "version": "0.1.0", "pid": 4711,
+            "cameras": [{
+                "camera_id": "door", "run": 3, "state": "running",
+                "stats": { "fps": 25.0, "latency_ms": 41.5, "dropped": 0, "faces": 2, "width": 1280, "height": 720 }
+            }]
+        }))
+    )
+)]
 pub struct Heartbeat {
     /// Host name, for people.
     pub host: String,
@@ -92,9 +105,9 @@ pub struct PipelineSettings {
     pub pack: String,
     /// Detect on every n-th frame, 1 = every frame.
     pub inference_interval: u32,
-    /// Detector threshold 0…1; `None` = the pack's.
+    /// Detector threshold 0…1; none = the pack's.
     pub detection_threshold: Option<f32>,
-    /// Least cosine similarity to name someone; `None` = the pack's.
+    /// Least cosine similarity to name someone; none = the pack's.
     pub recognition_threshold: Option<f32>,
     /// Seconds during which the same person at the same camera is not reported again; 0 = off.
     pub dedup_window_s: u32,
@@ -145,7 +158,20 @@ impl std::fmt::Debug for CameraAssignment {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(
+        description = "Everything a worker is to run, and nothing else.",
+        examples(json!({ "cameras": [{
+            "camera_id": "door", "run": 3, "url": "rtsp://10.0.0.7/stream1", "loop": false,
+            "settings": {
+                "pack": "opencv", "inference_interval": 2, "detection_threshold": null, "recognition_threshold": null,
+                "dedup_window_s": 30, "snapshots": true, "attributes": false
+            }
+        }] }))
+    )
+)]
 pub struct HeartbeatReply {
     /// Cameras to run; pipelines of others are stopped.
     pub cameras: Vec<CameraAssignment>,

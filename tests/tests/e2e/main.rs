@@ -2,6 +2,7 @@
 //!
 //! Tests run one after the other, whatever the number of test threads: each wants the machine for itself.
 
+mod api_pages;
 mod cameras;
 mod demo;
 mod elements;
