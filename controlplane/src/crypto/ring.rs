@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::SystemTime;
@@ -111,7 +111,8 @@ pub struct Keys {
 struct Ring {
     current: Key,
     earlier: Vec<Key>,
-    changed_at: Option<SystemTime>,
+    /// The file they were read from.
+    file_id: Option<FileId>,
 }
 
 impl fmt::Debug for Keys {
@@ -145,7 +146,7 @@ impl Keys {
         };
         let current = parse("VEDETTE_KEY", current)?;
         let earlier = previous.iter().map(|key| parse("VEDETTE_KEY_PREVIOUS", key)).collect::<Result<_>>()?;
-        Ok(Self { ring: RwLock::new(Ring { current, earlier, changed_at: None }), file: None })
+        Ok(Self { ring: RwLock::new(Ring { current, earlier, file_id: None }), file: None })
     }
 
     /// The keys of a file, made if it is not there, readable by nobody else.
@@ -213,8 +214,8 @@ impl Keys {
 
     fn read_again_if_changed(&self) {
         let Some(file) = &self.file else { return };
-        let known = self.ring.read().unwrap_or_else(PoisonError::into_inner).changed_at;
-        if changed_at(file) == known {
+        let known = self.ring.read().unwrap_or_else(PoisonError::into_inner).file_id;
+        if file_id(file) == known {
             return;
         }
         match read(file) {
@@ -224,12 +225,16 @@ impl Keys {
     }
 }
 
-fn changed_at(file: &Path) -> Option<SystemTime> {
-    fs::metadata(file).and_then(|data| data.modified()).ok()
+/// Tells a file from the one that took its place, however soon after, and from what it was before it was changed.
+type FileId = (u64, SystemTime);
+
+fn file_id(file: &Path) -> Option<FileId> {
+    let data = fs::metadata(file).ok()?;
+    Some((data.ino(), data.modified().ok()?))
 }
 
 fn read(file: &Path) -> Result<Ring> {
-    let changed_at = changed_at(file);
+    let file_id = file_id(file);
     let text = fs::read_to_string(file).map(Zeroizing::new);
     let text = text.with_context(|| format!("cannot read the key file `{}`", file.display()))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -244,7 +249,7 @@ fn read(file: &Path) -> Result<Ring> {
     let current = current.with_context(|| {
         format!("the key file `{}` holds no key: put your copy of it back", file.display())
     })?;
-    Ok(Ring { current, earlier: keys.collect(), changed_at })
+    Ok(Ring { current, earlier: keys.collect(), file_id })
 }
 
 fn write_new(file: &Path, keys: &[Key]) -> std::io::Result<()> {

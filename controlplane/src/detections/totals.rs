@@ -104,8 +104,7 @@ pub(super) async fn rows(
 
 async fn kept(db: &DatabaseConnection, filter: &DetectionFilter) -> Result<u64, DbErr> {
     use detection_totals::{Column, Entity};
-    // PostgreSQL answers sums in a type of their own.
-    let mut query = Entity::find().select_only().expr(counted(filter).sum().cast_as("bigint"));
+    let mut query = Entity::find().select_only().expr(counted(filter));
     if let Some(camera_id) = &filter.camera_id {
         query = query.filter(Column::CameraId.eq(camera_id));
     }

@@ -42,7 +42,7 @@ fn python() -> PathBuf {
 
 fn expect_success(output: &Output) {
     let [told, complained] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
-    assert!(output.status.success(), "{told}\n{complained}");
+    assert!(output.status.success(), "{}\n{told}\n{complained}", output.status);
 }
 
 #[test]
