@@ -233,8 +233,12 @@ fn totals_forget_who_is_erased() {
     assert_eq!(all(&admin, "sort=-timestamp", 100).len(), 160);
     assert_eq!(all(&admin, "sort=person_name", 100).len(), 160);
 
-    // The person is gone: what is sent of them later is a stranger's.
-    let mut late = bare_event(999, Some(&scene.people[0]));
+    // The person is gone: what is sent of them later is not kept. Whoever is not known here is a stranger.
+    let late = bare_event(998, Some(&scene.people[0]));
+    scene.app.worker().post("/api/ingest", &json!([late])).expect(200);
+    assert_eq!(total(""), 160);
+    let of_elsewhere = json!({ "id": uuid::Uuid::from_u128(42), "name": "Elsewhere" });
+    let mut late = bare_event(999, Some(&of_elsewhere));
     late["timestamp"] = json!("2026-01-01T12:00:10Z");
     scene.app.worker().post("/api/ingest", &json!([late])).expect(200);
     assert_eq!(
