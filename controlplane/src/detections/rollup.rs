@@ -1,10 +1,10 @@
 //! The counts of detections kept beside them, in the transaction that stores or removes the rows.
 //!
 //! Five tables: `detection_hours` for time lines and totals of a period, `detection_totals` for those of all time,
-//! `detection_confidences` for totals by confidence,
-//! `visitor_days` for who came how often, and `camera_visitors` for how many people each camera saw. What changes detections makes a [`Changes`] of the rows
-//! and applies it before it commits; nothing else writes these tables. Rows are written table by table and in the
-//! order of their keys, so that transactions which meet wait for each other and never in a circle.
+//! `detection_confidences` for totals by confidence, `visitor_days` for who came how often, and `camera_visitors` for
+//! how many people each camera saw. What changes detections makes a [`Changes`] of the rows and applies it before it
+//! commits; nothing else writes these tables. Rows are written table by table and in the order of their keys, so that
+//! transactions which meet wait for each other and never in a circle.
 
 use std::collections::BTreeMap;
 
@@ -246,7 +246,8 @@ impl Changes {
     }
 }
 
-/// Adds counts to the rows of `table` that have these keys.
+/// Adds counts to the rows of `table` that have these keys, and removes those that count nothing any more: the tables
+/// grow with what is kept, not with all there ever was.
 async fn add_counts<T: EntityTrait, const N: usize>(
     db: &impl ConnectionTrait,
     table: T,
@@ -267,6 +268,21 @@ async fn add_counts<T: EntityTrait, const N: usize>(
             insert.values_panic(key.iter().cloned().chain(counts.map(Expr::val)));
         }
         db.execute(&insert).await?;
+    }
+    let counts_nothing = counting().fold(Condition::all(), |all, column| all.add(Expr::col(column).eq(0)));
+    let shrunk: Vec<_> = rows.iter().filter(|(_, counts)| counts.iter().any(|count| *count < 0)).collect();
+    for rows in shrunk.chunks(ROWS_PER_CONDITION) {
+        // Only rows this transaction holds already: it need not wait for anybody.
+        let these =
+            rows.iter().fold(Condition::any(), |any, (key, _)| {
+                let columns = keys.iter().zip(key);
+                any.add(columns.fold(Condition::all(), |all, (column, value)| {
+                    all.add(Expr::col(*column).eq(value.clone()))
+                }))
+            });
+        let delete =
+            Query::delete().from_table(table).cond_where(these).cond_where(counts_nothing.clone()).to_owned();
+        db.execute(&delete).await?;
     }
     Ok(())
 }

@@ -232,6 +232,12 @@ fn totals_forget_who_is_erased() {
     assert_eq!(total("min_confidence=0.5"), left as u64);
     assert_eq!(all(&admin, "sort=-timestamp", 100).len(), 160);
     assert_eq!(all(&admin, "sort=person_name", 100).len(), 160);
+    let columns = ["recognized", "unknown", "updated", "left"];
+    let columns = columns.map(|kind| format!("known_{kind} = 0 AND stranger_{kind} = 0")).join(" AND ");
+    for table in ["detection_hours", "detection_totals", "detection_confidences"] {
+        let empty = scene.app.query(&format!("SELECT CAST(count(*) AS text) FROM {table} WHERE {columns}"));
+        assert_eq!(empty, [["0"]], "rows of {table} that count nothing");
+    }
 
     // The person is gone: what is sent of them later is not kept. Whoever is not known here is a stranger.
     let late = bare_event(998, Some(&scene.people[0]));
