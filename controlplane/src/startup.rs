@@ -168,6 +168,7 @@ impl App {
         let mut tasks = JoinSet::new();
         tasks.spawn(workers::keep_fresh(State::clone(&self.state)));
         tasks.spawn(live::watch_cameras(State::clone(&self.state)));
+        tasks.spawn(database::keep_log_short(self.state.db.clone()));
         if let Some(tls) = self.listener.tls.clone() {
             tasks.spawn(async move { tls.keep_fresh().await });
         }
