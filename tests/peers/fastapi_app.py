@@ -19,6 +19,7 @@ Where there was a choice, it was made by measuring on two cores:
 import os
 import time
 import uuid
+from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Response, UploadFile
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from insightface.app.common import Face
 from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt
 from pydantic import BaseModel
 from sqlalchemy import LargeBinary, String, TypeDecorator, create_engine, event, func, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -321,16 +323,23 @@ class YuNet:
         return [Face(bbox=boxes[i], kps=points[i].astype(np.float32), det_score=float(scores[i])) for i in kept]
 
 
+def opened(face_id: uuid.UUID, sealed: bytes) -> bytes:
+    """A template, which is kept encrypted: version, key id, nonce, cipher text."""
+    lines = DATABASE.with_name("vedette.key").read_text().splitlines()
+    key = b64decode(next(line for line in lines if not line.startswith("#")))
+    return crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[29:], f"template {face_id}".encode(), sealed[5:29], key)
+
+
 class Gallery:
     """The enrolled people."""
 
     def __init__(self):
-        enrolled = select(Person.id, Person.name, FaceTemplate.template)
+        enrolled = select(Person.id, Person.name, FaceTemplate.id.label("face_id"), FaceTemplate.template)
         enrolled = enrolled.join_from(FaceTemplate, Person, FaceTemplate.person_id == Person.id)
         with engine.connect() as connection:
             rows = connection.execute(enrolled.where(Person.is_active)).all()
         self.people = [(row.id, row.name) for row in rows]
-        self.templates = np.array([np.frombuffer(row.template, "<f4") for row in rows])
+        self.templates = np.array([np.frombuffer(opened(row.face_id, row.template), "<f4") for row in rows])
 
     def find(self, embedding: np.ndarray) -> KnownPerson | None:
         """Whom a face shows, if that is clear."""

@@ -14,7 +14,7 @@ use vedette_models::{
 use crate::checkout;
 
 /// What the benchmarks' Python programs import, and where it comes from.
-const MODULES: [(&str, &str); 8] = [
+const MODULES: [(&str, &str); 9] = [
     ("insightface", "insightface"),
     ("onnxruntime", "onnxruntime"),
     ("cv2", "opencv-python-headless"),
@@ -23,6 +23,7 @@ const MODULES: [(&str, &str); 8] = [
     ("multipart", "python-multipart"),
     ("sqlalchemy", "sqlalchemy"),
     ("jwt", "pyjwt"),
+    ("nacl", "pynacl"),
 ];
 /// With it come uvloop and httptools, without which nobody ships it.
 const SERVER: (&str, &str) = ("uvicorn, uvloop, httptools", "uvicorn[standard]");
