@@ -51,7 +51,7 @@ pub(super) enum BodyError {
 pub(super) struct Progress(Arc<Mutex<Instant>>);
 
 impl Progress {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
@@ -59,7 +59,7 @@ impl Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, now: Instant) {
+    pub(super) fn note(&self, now: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 }

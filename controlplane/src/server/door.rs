@@ -13,7 +13,7 @@ use warp::Reply as _;
 use warp::http::{Method, Request, StatusCode};
 use warp::reply::Response;
 
-use super::body::PacedBody;
+use super::body::{PacedBody, Progress};
 use super::client::{Client, IsHttps, PeerAddress};
 use super::headers;
 use crate::config::{Network, Origin};
@@ -109,17 +109,23 @@ impl Door {
 
     async fn route(&self, request: Request<PacedBody<Incoming>>) -> Response {
         let progress = request.body().progress();
-        let mut answer = std::pin::pin!(warp::service(self.routes.clone()).oneshot(request));
-        loop {
-            let deadline = progress.last() + ANSWER_TIMEOUT;
-            match tokio::time::timeout_at(deadline, &mut answer).await {
-                Ok(Ok(response)) => return response,
-                Ok(Err(never)) => match never {},
-                Err(_) if progress.last() + ANSWER_TIMEOUT > tokio::time::Instant::now() => {}
-                Err(_) => {
-                    return ApiError::internal("the handler of a request took too long").into_response();
-                }
-            }
+        let answer = warp::service(self.routes.clone()).oneshot(request);
+        match in_time(answer, &progress, ANSWER_TIMEOUT).await {
+            Some(Ok(response)) => response,
+            Some(Err(never)) => match never {},
+            None => ApiError::internal("the handler of a request took too long").into_response(),
+        }
+    }
+}
+
+/// What `answer` comes to, unless `patience` passes after the last of the body arrived.
+async fn in_time<T>(answer: impl Future<Output = T>, progress: &Progress, patience: Duration) -> Option<T> {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        match tokio::time::timeout_at(progress.last() + patience, &mut answer).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if progress.last() + patience > tokio::time::Instant::now() => {}
+            Err(_) => return None,
         }
     }
 }
@@ -134,5 +140,25 @@ fn log(method: &Method, path: &str, response: &Response, elapsed: Duration) {
         tracing::debug!(%method, path, status, ms, "request");
     } else {
         tracing::info!(%method, path, status, ms, "request");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn patience_lasts_as_long_as_the_body_comes() {
+        let patience = Duration::from_millis(40);
+        let progress = Progress::new();
+        assert_eq!(in_time(pending::<()>(), &progress, patience).await, None);
+        let upload = async {
+            for _ in 0..40 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                progress.note(tokio::time::Instant::now());
+            }
+        };
+        assert_eq!(in_time(upload, &progress, patience).await, Some(()), "it took twice the patience");
     }
 }

@@ -1,5 +1,6 @@
 //! News over the WebSocket.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -12,16 +13,25 @@ use crate::ingest::event;
 use crate::workers::{beat, report};
 
 /// Somebody who watches.
-pub(crate) struct Watcher(WebSocket<TcpStream>);
+pub(crate) struct Watcher<S = TcpStream>(WebSocket<S>);
 
 impl Watcher {
     pub(crate) fn connect(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{address}/api/live").into_client_request().unwrap();
+        Self::over(tcp(address), &address.to_string(), headers)
+    }
+
+    pub(crate) fn of(app: &TestApp, token: &str) -> Self {
+        Self::connect(app.address, &[("authorization", &format!("Bearer {token}"))]).unwrap()
+    }
+}
+
+impl<S: Read + Write> Watcher<S> {
+    /// Somebody who watches over this stream to `host`.
+    pub(crate) fn over(stream: S, host: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = format!("ws://{host}/api/live").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         match tungstenite::client::client(request, stream) {
             Ok((socket, answer)) => {
                 let offered = headers.iter().any(|(name, _)| *name == "sec-websocket-protocol");
@@ -31,10 +41,6 @@ impl Watcher {
             Err(tungstenite::HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
-    }
-
-    pub(crate) fn of(app: &TestApp, token: &str) -> Self {
-        Self::connect(app.address, &[("authorization", &format!("Bearer {token}"))]).unwrap()
     }
 
     /// The next piece of news.
@@ -58,6 +64,13 @@ impl Watcher {
             }
         }
     }
+}
+
+/// A connection on which no answer in half a minute is a failure.
+pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
 }
 
 pub(crate) fn token(app: &TestApp) -> String {

@@ -144,3 +144,24 @@ fn an_upload_over_http_2_is_not_broken_off() {
     });
     assert_eq!(status, 401);
 }
+
+#[test]
+fn a_request_under_way_is_answered_before_the_server_ends() {
+    let app = TestApp::start();
+    let body = json!({ "username": "admin", "password": FIRST_PASSWORD }).to_string();
+    let (address, (first, rest)) = (app.address, body.split_at(body.len() / 2));
+    let mut client = Stubborn::of(&app);
+    client.send_head(
+        "/api/auth/login",
+        "Content-Type: application/json\r\nExpect: 100-continue\r\n",
+        body.len(),
+    );
+    assert_eq!(client.read().0, 100, "the server waits for the body");
+    client.0.get_mut().write_all(first.as_bytes()).unwrap();
+    let stopping = std::thread::spawn(move || app.stop());
+    crate::app::eventually("nobody new is let in", || TcpStream::connect(address).err());
+    client.0.get_mut().write_all(rest.as_bytes()).unwrap();
+    let (status, answer) = client.read();
+    assert_eq!(status, 200, "{answer}");
+    stopping.join().unwrap();
+}

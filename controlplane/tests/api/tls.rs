@@ -1,13 +1,19 @@
 //! HTTPS, and certificates that change.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::json;
+use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use tokio_rustls::rustls::{self, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use vedette::startup::App;
 
-use crate::app::{TestApp, config_in, eventually};
+use crate::app::{FIRST_PASSWORD, TestApp, WORKER_TOKEN, config_in, eventually};
+use crate::ingest::event;
+use crate::live::{Watcher, tcp};
 
 /// Writes a fresh certificate for `localhost` with its key; answers the certificate.
 fn write_identity(folder: &Path) -> String {
@@ -29,7 +35,7 @@ fn the_server_speaks_https_and_changes_its_certificate() {
     let app = TestApp::with(&settings(folder.path()));
     let client = app.anyone_over_tls(&first);
     assert_eq!(client.get("/api/health").expect(200)["status"], "healthy");
-    client.log_in("admin", crate::app::FIRST_PASSWORD).expect(200);
+    client.log_in("admin", FIRST_PASSWORD).expect(200);
     assert!(app.anyone().try_send("GET", "/api/health", None, Vec::new()).is_err(), "HTTP is not answered");
 
     let second = write_identity(folder.path());
@@ -41,6 +47,30 @@ fn the_server_speaks_https_and_changes_its_certificate() {
     std::fs::write(folder.path().join("tls.crt"), "no certificate").unwrap();
     kill(Pid::this(), Signal::SIGHUP).unwrap();
     app.anyone_over_tls(&second).get("/api/health").expect(200);
+}
+
+#[test]
+fn news_come_over_https_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = write_identity(folder.path());
+    let app = TestApp::with(&(settings(folder.path()) + "security: {force_password_change: false}\n"));
+    let admin = app.anyone_over_tls(&certificate);
+    let login = admin.log_in("admin", FIRST_PASSWORD).expect(200);
+    let bearer = format!("Bearer {}", login["access_token"].as_str().unwrap());
+
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let connection = ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+    let stream = StreamOwned::new(connection, tcp(app.address));
+    let mut watcher = Watcher::over(stream, "localhost", &[("authorization", &bearer)]).unwrap();
+    let worker =
+        app.anyone_over_tls(&certificate).with_header("Authorization", &format!("Bearer {WORKER_TOKEN}"));
+    let event = event(1, None);
+    worker.post("/api/ingest", &json!([event])).expect(200);
+    assert_eq!(watcher.next()["data"]["event_id"], event["event_id"]);
 }
 
 #[test]
