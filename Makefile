@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build models system-packages test-packages rust test bench bench-http fmt lint clean
+.PHONY: help run build models system-packages test-packages rust test bench bench-http fmt lint dist third-party advisories clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,15 @@ fmt: ## format the code
 lint: system-packages rust ## formatting and clippy, no warning allowed
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+dist: build ## a Debian package, a tarball and what they are made of, in dist/
+	@TARGET=$(TARGET) sh .ci/dist
+
+third-party: rust ## THIRD_PARTY.md anew, after crates came or went
+	@.ci/third-party >THIRD_PARTY.md
+
+advisories: rust ## ask the RustSec database about known faults of our crates; needs the open network
+	@PATH="$$(sh .ci/tools cargo-deny):$$PATH" cargo deny check advisories
 
 clean: ## remove what was built; models and data stay
 	cargo clean

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
+use vedette_events::release;
 use warp::Filter as _;
 use warp::Reply;
 use warp::http::StatusCode;
@@ -25,7 +26,8 @@ pub fn routes(state: &State) -> Route {
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "status": "healthy", "database": "connected", "face_detector": "initialized", "api": "running",
-    "cache": "in-process", "workers": { "local": "running", "connected": 1 }, "version": "0.1.0"
+    "cache": "in-process", "workers": { "local": "running", "connected": 1 }, "version": "0.1.0",
+    "commit": "1f0c2d7", "build_date": "2026-11-25"
 })))]
 struct Health {
     /// `healthy`, or `unhealthy` without its database.
@@ -39,6 +41,10 @@ struct Health {
     cache: String,
     workers: Workers,
     version: &'static str,
+    /// What it was built from, with a `+` behind it if files had been changed since; `RELEASE` outside a checkout.
+    commit: &'static str,
+    /// The commit's date; outside a checkout that of the sources.
+    build_date: &'static str,
 }
 
 /// Who analyses cameras.
@@ -71,7 +77,9 @@ async fn health(state: State) -> impl Reply {
         api: "running",
         cache: state.redis.as_ref().map_or_else(|| "in-process".to_owned(), |redis| redis.status()),
         workers: Workers { local: *state.local_worker.borrow(), connected: state.workers.fresh_workers() },
-        version: env!("CARGO_PKG_VERSION"),
+        version: release::VERSION,
+        commit: release::COMMIT,
+        build_date: release::DATE,
     };
     let status = if is_available { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     warp::reply::with_status(warp::reply::json(&body), status)

@@ -115,7 +115,7 @@ fn describe() -> OpenApi {
     let license = LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build();
     let info = InfoBuilder::new()
         .title("Vedette")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(vedette_events::release::VERSION)
         .description(Some(INTRODUCTION))
         .license(Some(license))
         .build();

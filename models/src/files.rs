@@ -73,12 +73,13 @@ impl ModelSource {
 
 impl ModelStore {
     /// The folders of this machine, first the one named by `VEDETTE_MODELS_DIR`, then the checkout this was built
-    /// from, the user's and the system's.
+    /// from, the user's, that of the installation this program is of, and the system's.
     pub fn locate() -> Self {
         let mut folders = Vec::new();
         folders.extend(environment_path("VEDETTE_MODELS_DIR"));
         folders.push(checkout_folder());
         folders.extend(user_folder());
+        folders.extend(installed_folder());
         folders.push(PathBuf::from("/usr/share/vedette/models"));
         Self { folders }
     }
@@ -199,6 +200,12 @@ fn user_folder() -> Option<PathBuf> {
     let data_home =
         environment_path("XDG_DATA_HOME").or_else(|| Some(environment_path("HOME")?.join(".local/share")));
     data_home.map(|folder| folder.join("vedette/models"))
+}
+
+/// `share` beside the `bin` of a release that was unpacked anywhere.
+fn installed_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    Some(program.parent()?.parent()?.join("share/vedette/models"))
 }
 
 fn environment_path(variable: &str) -> Option<PathBuf> {

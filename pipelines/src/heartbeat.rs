@@ -166,7 +166,7 @@ impl Pulse {
             let began = Instant::now();
             let heartbeat = Heartbeat {
                 host: gst::glib::host_name().to_string(),
-                version: env!("CARGO_PKG_VERSION").into(),
+                version: vedette_events::release::VERSION.into(),
                 pid: std::process::id(),
                 cameras: worker.reports(),
             };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use vedette_events::release::FULL_VERSION;
 
 use vedette_pipelines::camera::{Patience, Surroundings};
 use vedette_pipelines::elements;
@@ -22,7 +23,7 @@ const SHUTDOWN: Duration = Duration::from_millis(2500);
 
 /// Runs the cameras a Vedette control plane assigns to this machine.
 #[derive(Parser)]
-#[command(name = "vedette-worker", version)]
+#[command(name = "vedette-worker", version = FULL_VERSION)]
 struct Arguments {
     /// Address of the control plane, such as http://192.168.1.10:8000
     #[arg(long, value_name = "URL")]
@@ -95,7 +96,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         news: Arc::clone(&news),
     };
     let mut worker = Worker::new(surroundings);
-    tracing::info!(worker = id, version = env!("CARGO_PKG_VERSION"), "started");
+    tracing::info!(worker = id, version = FULL_VERSION, "started");
     let outcome = pulse.keep_beating(&mut worker, &news);
     let late = worker.shut_down(SHUTDOWN);
     if late > 0 {

@@ -15,12 +15,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
+use vedette_events::release::FULL_VERSION;
 
 use crate::config::{Config, Environment, VARIABLES};
 
 /// Vedette: finds, follows, recognises and reports faces in camera streams.
 #[derive(Debug, Parser)]
-#[command(name = "vedette", version, about, after_help = environment_help())]
+#[command(name = "vedette", version = FULL_VERSION, about, after_help = environment_help())]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<()> {
     startup::prepare_data_dir(&config.environment.data_dir)?;
     let _log = logging::init(&config.file.logging, &config.environment.data_dir)?;
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = vedette_events::release::FULL_VERSION,
         stage = ?config.stage,
         settings = config.folder.as_deref().map_or("built-in".into(), |folder| folder.display().to_string()),
         data = %config.environment.data_dir.display(),

@@ -11,6 +11,11 @@ fn a_fresh_server_is_healthy() {
     assert_eq!(health["api"], "running");
     assert_eq!(health["workers"]["local"], "off");
     assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+    let date = health["build_date"].as_str().unwrap();
+    assert!(
+        !health["commit"].as_str().unwrap().is_empty() && date.parse::<chrono::NaiveDate>().is_ok(),
+        "{health}"
+    );
     assert_eq!(app.anyone().send("HEAD", "/api/health", None, Vec::new()).status, 200);
 }
 

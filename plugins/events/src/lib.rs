@@ -3,11 +3,12 @@
 //! Everything that crosses a process boundary as JSON is defined here once: what was seen
 //! ([`FaceEvent`]), who is known ([`GallerySnapshot`]) and what a worker reports and is told
 //! ([`Heartbeat`], [`HeartbeatReply`]). The crate depends on serde and knows neither GStreamer nor HTTP,
-//! so either side can be built without the other.
+//! so either side can be built without the other. What all of them are a [`release`] of is here, too.
 
 mod errand;
 mod event;
 mod gallery;
+pub mod release;
 mod worker;
 
 pub use errand::{CameraPicture, Errand, Outcome, Task};
