@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use super::{Care, ObjectKey, Picture, StorageError};
 
 /// What lies in `staging/` for longer belongs to nobody: no request lasts as long.
 const STAGING_LIFETIME: Duration = Duration::from_secs(3600);
+/// Files removed at the same time.
+const REMOVED_AT_ONCE: usize = 8;
 
 /// Adds to an I/O error what was being done to which file.
 trait WhileDoing<T> {
@@ -83,7 +86,17 @@ impl Folder {
         written.map_err(|error| StorageError { is_not_found: false, ..error })
     }
 
-    pub(super) fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
+    /// Removes many, several at a time: one waits for the disk, and that over and over.
+    pub(super) async fn remove_all(&self, keys: Vec<ObjectKey>) -> Result<(), StorageError> {
+        let share = keys.len().div_ceil(REMOVED_AT_ONCE).max(1);
+        let shares = keys.chunks(share).map(|keys| {
+            let keys = keys.to_vec();
+            self.run(move |folder| keys.iter().try_for_each(|key| folder.remove(key)))
+        });
+        try_join_all(shares).await.map(drop)
+    }
+
+    fn remove(&self, key: &ObjectKey) -> Result<(), StorageError> {
         let path = self.path(key);
         let removed = if key.is_folder() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {

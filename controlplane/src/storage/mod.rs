@@ -162,10 +162,7 @@ impl Storage {
     /// When one is there and cannot be removed; others may be gone then.
     pub async fn remove(&self, keys: Vec<ObjectKey>) -> Result<(), StorageError> {
         match &self.place {
-            Place::Folder(folder) => {
-                let remove = move |folder: &Folder| keys.iter().try_for_each(|key| folder.remove(key));
-                folder.run(remove).await
-            }
+            Place::Folder(folder) => folder.remove_all(keys).await,
             Place::Objects(objects) => objects.remove(keys).await,
         }
     }
