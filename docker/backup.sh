@@ -12,6 +12,10 @@ Makes FOLDER/vedette-TIME, while servers run. It appears whole or not at all.
 
 From the environment, as the server has it: VEDETTE_DATA_DIR (default data), and for PostgreSQL DB_HOST, DB_PORT, DB_NAME,
 DB_USER, DB_PASSWORD or DB_PASSWORD_FILE. Needs pg_dump of the server's version or newer; without DB_HOST, sqlite3.
+
+Pictures in S3 (STORAGE_URL) are not copied: the bucket is to look after them itself. With its versions kept for longer than
+backups are, whatever a backup's rows name can be brought back; without, pictures deleted since are missing, and nothing else
+is. Deleted faces live on in versions: give those a lifetime, too.
 END
 }
 
@@ -43,7 +47,9 @@ done
 [[ $keep =~ ^[0-9]{1,6}$ ]] || fail "--keep needs a number"
 
 data=$(cd "${VEDETTE_DATA_DIR:-data}" && pwd) || fail "the data folder is not there: set VEDETTE_DATA_DIR"
-for folder in photos snapshots; do
+folders=(photos snapshots)
+[ -z "${STORAGE_URL-}" ] || folders=()
+for folder in "${folders[@]}"; do
     [ -d "$data/$folder" ] || fail "there is no folder $folder in $data: is it the data folder of a server that was started?"
 done
 umask 077
@@ -111,15 +117,14 @@ kind=sqlite
 [ -z "${DB_HOST-}" ] || kind=postgresql
 if [ "$kind" = postgresql ]; then dump_postgres; else dump_sqlite; fi
 dumped=$SECONDS
-pack photos
-pack snapshots
+for folder in "${folders[@]}"; do pack "$folder"; done
 {
     echo "format: 1"
     echo "made: $(date -u +%Y-%m-%dT%H:%M:%SZ)"
     echo "database: $kind"
     echo "migration: $migration"
-    echo "photos: $(count photos)"
-    echo "snapshots: $(count snapshots)"
+    echo "pictures: ${STORAGE_URL:-in this backup}"
+    for folder in "${folders[@]}"; do echo "$folder: $(count "$folder")"; done
 } >"$partial/manifest"
 (cd "$partial" && sha256sum -- * >SHA256SUMS)
 

@@ -12,7 +12,7 @@ Puts the backup in the folder BACKUP into the database and the data folder, afte
 
 From the environment, as for backup.sh: VEDETTE_DATA_DIR, DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE.
 The database must be of the kind the backup was made of, and its user its owner. The key file is not part of a backup: put
-it into the data folder, or set VEDETTE_KEY.
+it into the data folder, or set VEDETTE_KEY. A backup of a server with pictures in S3 holds none: they are where they were.
 END
 }
 
@@ -59,9 +59,12 @@ case $kind in
     sqlite) database=database.sqlite ;;
     *) fail "the manifest of $backup names no database" ;;
 esac
+# Pictures are part of it, unless they were in S3.
+folders=(photos snapshots)
+[[ $(of_manifest pictures) != s3://* ]] || folders=()
 (cd "$backup" && sha256sum --check --strict --quiet SHA256SUMS) ||
     fail "$backup is damaged; nothing was changed"
-for file in manifest "$database" photos.tar snapshots.tar; do
+for file in manifest "$database" "${folders[@]/%/.tar}"; do
     grep -q "^[0-9a-f]\{64\}  $file\$" "$backup/SHA256SUMS" ||
         fail "$backup has no checksum of $file; nothing was changed"
 done
@@ -121,7 +124,7 @@ else
 fi
 
 has_pictures=''
-for folder in photos snapshots; do
+for folder in "${folders[@]}"; do
     [ -z "$(find "$data/$folder" -type f -print -quit 2>/dev/null)" ] || has_pictures=1
 done
 if [ -n "$has_database$has_pictures" ] && [ -z "$yes" ]; then
@@ -133,7 +136,7 @@ staging=$(mktemp -d "$data/.restore-XXXXXX")
 trap 'rm -rf "$staging"' EXIT
 trap 'exit 130' INT TERM HUP
 started=$SECONDS
-for folder in photos snapshots; do
+for folder in "${folders[@]}"; do
     tar --extract --no-same-owner --file="$backup/$folder.tar" --directory="$staging"
 done
 # Pictures and folders; whatever else is no backup of ours.
@@ -150,13 +153,13 @@ if [ "$kind" = sqlite ]; then
     done
     mv "$staging/vedette.db" "$data/"
 fi
-for folder in photos snapshots; do
+for folder in "${folders[@]}"; do
     [ ! -e "$data/$folder" ] || mv "$data/$folder" "$replaced/"
     mv "$staging/$folder" "$data/"
 done
 # As root, what was made belongs to whoever the data folder belongs to.
 if [ "$(id -u)" = 0 ]; then
-    chown -R --reference="$data" "$data/photos" "$data/snapshots"
+    for folder in "${folders[@]}"; do chown -R --reference="$data" "$data/$folder"; done
     [ "$kind" != sqlite ] || chown --reference="$data" "$data/vedette.db"
 fi
 sync -f "$data"

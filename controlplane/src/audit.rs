@@ -52,6 +52,8 @@ pub enum Action {
     CameraStopped,
     CameraDeleted,
     LogLevelChanged,
+    /// What was kept as long as the settings say was removed.
+    RetentionRan,
 }
 
 impl Action {
@@ -83,6 +85,7 @@ impl Action {
             Self::CameraStopped => ("cameras", "stopped"),
             Self::CameraDeleted => ("cameras", "deleted"),
             Self::LogLevelChanged => ("config", "log_level_changed"),
+            Self::RetentionRan => ("retention", "ran"),
         }
     }
 

@@ -18,7 +18,8 @@ use thiserror::Error;
 
 pub use door::{Network, Origin, RateLimitConfig, StreamName};
 pub use environment::{
-    Environment, EnvironmentSettings, JwtSettings, PostgresSettings, RedisSettings, RedisTls, Stage,
+    BucketSettings, Environment, EnvironmentSettings, JwtSettings, PostgresSettings, RedisSettings, RedisTls,
+    Stage,
 };
 pub use print::describe;
 pub use ranges::{Share, Whole, parsed};

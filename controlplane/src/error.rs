@@ -48,6 +48,8 @@ pub enum ErrorKind {
     },
     /// The database is gone or refuses.
     Database,
+    /// The place pictures are kept in is gone or refuses.
+    Storage,
     /// A fault of ours.
     Internal,
 }
@@ -66,7 +68,7 @@ impl ErrorKind {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Database => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database | Self::Storage => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -83,6 +85,7 @@ impl ErrorKind {
             Self::FileProcessing | Self::TooLarge | Self::UnsupportedMedia => "FileProcessingException",
             Self::RateLimit { .. } => "RateLimitException",
             Self::Database => "DatabaseException",
+            Self::Storage => "StorageException",
             Self::Internal => "InternalException",
         }
     }
@@ -338,7 +341,7 @@ pub fn render(mut response: Response, path: &str) -> Response {
 fn log_cause(error: &ApiError, path: &str) {
     let cause = error.cause.as_deref().map(|cause| tracing::field::display(cause.to_string()));
     match error.kind {
-        ErrorKind::Internal | ErrorKind::Database => {
+        ErrorKind::Internal | ErrorKind::Database | ErrorKind::Storage => {
             tracing::error!(path, cause, "{}", error.message);
         }
         _ => tracing::debug!(path, cause, "{}", error.message),

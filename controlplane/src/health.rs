@@ -25,7 +25,7 @@ pub fn routes(state: &State) -> Route {
 /// How this instance is doing.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
-    "status": "healthy", "database": "connected", "face_detector": "initialized", "api": "running",
+    "status": "healthy", "database": "connected", "storage": "connected", "face_detector": "initialized", "api": "running",
     "cache": "in-process", "workers": { "local": "running", "connected": 1 }, "version": "0.1.0",
     "commit": "1f0c2d7", "build_date": "2026-11-25"
 })))]
@@ -34,6 +34,9 @@ struct Health {
     status: &'static str,
     /// `connected` or `unavailable`.
     database: &'static str,
+    /// Where pictures are kept: `connected` or `unavailable`. Without it no events with pictures come in, and workers
+    /// keep them; all else works.
+    storage: &'static str,
     face_detector: VisionStatus,
     /// `running`.
     api: &'static str,
@@ -69,10 +72,15 @@ struct Workers {
     )
 )]
 async fn health(state: State) -> impl Reply {
-    let is_available = state.database_probe.is_available(&state.db, &state.config.environment).await;
+    let told = |is_available| if is_available { "connected" } else { "unavailable" };
+    let (is_available, is_storage_available) = tokio::join!(
+        state.database_probe.is_available(&state.db, &state.config.environment),
+        state.storage.is_available(),
+    );
     let body = Health {
         status: if is_available { "healthy" } else { "unhealthy" },
-        database: if is_available { "connected" } else { "unavailable" },
+        database: told(is_available),
+        storage: told(is_storage_available),
         face_detector: state.vision.status(),
         api: "running",
         cache: state.redis.as_ref().map_or_else(|| "in-process".to_owned(), |redis| redis.status()),

@@ -32,7 +32,7 @@ use crate::storage::Storage;
 use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
 use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
-use crate::{cameras, database, ingest, live, persons, routes, secrets, server, sessions, users, workers};
+use crate::{cameras, database, ingest, live, retention, routes, secrets, server, sessions, users, workers};
 
 /// The first password of the first user while developing; it must be changed before anything else.
 const FIRST_PASSWORD: &str = "admin123";
@@ -64,8 +64,7 @@ impl App {
         cameras::apply_configured(&db, &keys, &config.file.cameras.sources)
             .await
             .context("cannot make the cameras of cameras.sources")?;
-        let storage = Storage::open(&config.environment.data_dir)?;
-        persons::remove_orphaned_photos(&db, &storage).await.context("cannot look through the photos")?;
+        let storage = Storage::open(&config.environment).await?;
         let vision = Arc::new(Vision::from_config(&config.file)?);
         let gallery = LiveGallery::new(vision.pack().name.clone(), vision.dimension(), Arc::clone(&keys));
 
@@ -169,6 +168,7 @@ impl App {
         tasks.spawn(workers::keep_fresh(State::clone(&self.state)));
         tasks.spawn(live::watch_cameras(State::clone(&self.state)));
         tasks.spawn(database::keep_log_short(self.state.db.clone()));
+        tasks.spawn(retention::keep(State::clone(&self.state)));
         if let Some(tls) = self.listener.tls.clone() {
             tasks.spawn(async move { tls.keep_fresh().await });
         }

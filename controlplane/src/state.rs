@@ -33,7 +33,7 @@ pub struct AppState {
     pub db: DatabaseConnection,
     /// Whether it is there.
     pub database_probe: Probe,
-    /// Pictures.
+    /// Where pictures are.
     pub storage: Storage,
     /// What templates and cameras' sources are sealed with.
     pub keys: Arc<Keys>,

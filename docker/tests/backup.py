@@ -165,6 +165,22 @@ class Case:
         left = {path.name for path in self.data.iterdir() if path.name.startswith(".restore-")}
         assert not left, f"left behind: {left}"
 
+    def check_s3(self):
+        """The script is told that pictures are in S3: it looks after the rest, and touches no picture that is there."""
+        with self.server():
+            pass
+        kept = self.data / "photos/kept.jpg"
+        kept.write_bytes(JPEG)
+        self.database["STORAGE_URL"] = "s3://bucket/pictures"
+        backup = self.backup()
+        assert {path.suffix for path in backup.iterdir()} <= {"", ".dump", ".sqlite"}, list(backup.iterdir())
+        assert "pictures: s3://bucket/pictures" in (backup / "manifest").read_text()
+        self.restores(backup, "--yes")
+        assert kept.read_bytes() == JPEG
+        del self.database["STORAGE_URL"]
+        with self.server() as server:
+            Client(server.url).sign_in()
+
     def damaged_is_refused(self, backup):
         """One byte changed, a file missing, a sum missing; and a dump that breaks off though its sum is right."""
         copy = self.folder / "damaged"
@@ -198,6 +214,7 @@ def main():
     for name, database in (("SQLite", {}), ("PostgreSQL", postgres())):
         with tempfile.TemporaryDirectory() as folder:
             Case(binary, pathlib.Path(folder), database).check()
+            Case(binary, pathlib.Path(folder), database).check_s3()
         print(f"backup and restore on {name}: ok", flush=True)
 
 

@@ -6,6 +6,7 @@ mod import;
 mod keys;
 mod migrate;
 mod models;
+mod retention;
 mod serve;
 mod user;
 
@@ -74,6 +75,8 @@ enum Command {
     Config(config::ConfigCommandArguments),
     /// See and change the key that templates and cameras' addresses are encrypted with
     Keys(keys::KeysArguments),
+    /// Remove what was kept long enough, or see what that is
+    Retention(retention::RetentionArguments),
     /// Fetch, list and check model files
     Models(models::ModelsArguments),
     /// Make a gallery file of photos
@@ -99,6 +102,7 @@ fn run(command: Command) -> Result<()> {
         Command::Import(arguments) => import::run(arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Keys(arguments) => runtime()?.block_on(keys::run(arguments)),
+        Command::Retention(arguments) => runtime()?.block_on(retention::run(arguments)),
         Command::Models(arguments) => models::run(arguments),
         Command::Gallery(arguments) => gallery::run(arguments),
     }

@@ -146,6 +146,17 @@ pub struct RedisTls {
     pub ca_file: Option<PathBuf>,
 }
 
+/// A bucket of S3, or of anything that speaks its language.
+#[derive(Clone, Debug)]
+pub struct BucketSettings {
+    /// Its name.
+    pub bucket: String,
+    /// What the names of all pictures begin with; may be empty.
+    pub prefix: String,
+    /// The variables whose names begin with `AWS_`: where it is, and who may use it.
+    pub aws: Vec<(String, SecretString)>,
+}
+
 /// How access tokens are signed.
 #[derive(Clone, Debug)]
 pub struct JwtSettings {
@@ -186,6 +197,8 @@ pub struct EnvironmentSettings {
     pub previous_keys: Vec<SecretString>,
     /// `VEDETTE_DATA_DIR`: everything written.
     pub data_dir: PathBuf,
+    /// `STORAGE_URL`: where pictures are, when not in the data folder.
+    pub bucket: Option<BucketSettings>,
 }
 
 impl EnvironmentSettings {
@@ -209,6 +222,7 @@ impl EnvironmentSettings {
                 .map(|keys| keys.split(',').map(SecretString::from).collect())
                 .unwrap_or_default(),
             data_dir: environment.get("VEDETTE_DATA_DIR").unwrap_or("data").into(),
+            bucket: bucket(environment)?,
         };
         settings.check(stage)?;
         Ok(settings)
@@ -279,6 +293,28 @@ fn redis_tls(environment: &Environment) -> Result<Option<RedisTls>, ConfigError>
         return Err(ConfigError::Conflict(conflict));
     }
     Ok(is_wanted.then_some(RedisTls { ca_file }))
+}
+
+fn bucket(environment: &Environment) -> Result<Option<BucketSettings>, ConfigError> {
+    let Some(url) = environment.get("STORAGE_URL") else { return Ok(None) };
+    let wrong =
+        ConfigError::Variable { name: "STORAGE_URL", expected: "like s3://bucket or s3://bucket/prefix" };
+    let Some(place) = url.trim().strip_prefix("s3://") else { return Err(wrong) };
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let prefix = prefix.trim_end_matches('/');
+    let is_name = |text: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        !text.is_empty() && !text.starts_with('.') && text.bytes().all(is_plain)
+    };
+    if !is_name(bucket) || !(prefix.is_empty() || prefix.split('/').all(is_name)) {
+        return Err(wrong);
+    }
+    let aws = environment.0.iter().filter(|(name, _)| name.split('_').next() == Some("AWS"));
+    Ok(Some(BucketSettings {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+        aws: aws.map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect(),
+    }))
 }
 
 fn jwt(environment: &Environment) -> Result<JwtSettings, ConfigError> {

@@ -26,6 +26,16 @@ const fn secret(name: &'static str, about: &'static str) -> Variable {
 pub const VARIABLES: &[Variable] = &[
     open("CONFIG_ENV", "development", "development or production"),
     open("VEDETTE_DATA_DIR", "data", "everything written: database, photos, snapshots, logs"),
+    open("STORAGE_URL", "", "s3://bucket/prefix keeps photos and snapshots in a bucket of S3 instead"),
+    open("AWS_ENDPOINT_URL", "", "where that S3 is, such as http://minio:9000; Amazon's when it is not set"),
+    open("AWS_REGION", "us-east-1", "the bucket's region"),
+    open(
+        "AWS_ACCESS_KEY_ID",
+        "",
+        "who may use the bucket; on Amazon's machines, their role when it is not set",
+    ),
+    secret("AWS_SECRET_ACCESS_KEY", "the secret of AWS_ACCESS_KEY_ID"),
+    secret("AWS_SESSION_TOKEN", "the token of credentials that are for a time only"),
     open("DB_HOST", "", "PostgreSQL's host; SQLite in the data folder when it is not set"),
     open("DB_PORT", "5432", "PostgreSQL's port"),
     open("DB_NAME", "vedette", "PostgreSQL's database"),

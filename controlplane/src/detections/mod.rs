@@ -22,7 +22,7 @@ use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 
-pub(crate) use removal::remove;
+pub(crate) use removal::{Part, Removed, remove, remove_part};
 
 /// What the API's description says of them.
 #[derive(OpenApi)]

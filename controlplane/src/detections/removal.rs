@@ -1,24 +1,54 @@
-//! The one way detections are removed: with what they count for.
+//! The one way detections are removed, with what they count for and their pictures; or their pictures and faces alone.
 
-use sea_orm::sea_query::{Query, ReturningClause};
-use sea_orm::{Condition, ConnectionTrait, DbErr, TryGetable};
+use chrono::TimeDelta;
+use sea_orm::sea_query::{Expr, LockType, Query, ReturningClause, SelectStatement};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, Order, QueryFilter as _,
+    TryGetable,
+};
 use uuid::Uuid;
 
 use super::rollup::{Changes, Counted, KINDS};
+use crate::discards;
 use crate::entity::detections::{Column, Entity};
+use crate::storage::ObjectKey;
 
-/// Removes the detections `condition` lets through, within the caller's transaction, and takes them out of the
-/// counts; says how many they were. Holds a few bytes of each in memory: what removes millions does so in portions.
-pub(crate) async fn remove(db: &impl ConnectionTrait, condition: Condition) -> Result<u64, DbErr> {
-    let columns = [Column::Timestamp, Column::CameraId, Column::Kind, Column::PersonId, Column::Confidence];
+/// Ids of one statement.
+const IDS_PER_STATEMENT: usize = 500;
+
+/// What was removed.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    /// Detections.
+    pub(crate) rows: u64,
+    /// Their pictures, which are on the list of [`discards`]: to be removed once the transaction has committed.
+    pub(crate) pictures: Vec<ObjectKey>,
+}
+
+/// Removes the `limit` earliest of the detections `condition` lets through, within the caller's transaction, and takes
+/// them out of the counts. Whoever removes many does so in portions, and lets others write in between.
+pub(crate) async fn remove(
+    db: &impl ConnectionTrait,
+    condition: Condition,
+    limit: u64,
+) -> Result<Removed, DbErr> {
+    let columns = [
+        Column::Timestamp,
+        Column::CameraId,
+        Column::Kind,
+        Column::PersonId,
+        Column::Confidence,
+        Column::SnapshotPath,
+    ];
+    let earliest = earliest(condition, limit);
     let delete = Query::delete()
         .from_table(Entity)
-        .cond_where(condition)
+        .and_where(Column::Id.in_subquery(earliest))
         .returning(ReturningClause::Columns(columns.into_iter().map(Into::into).collect()))
         .to_owned();
-    let removed = db.query_all(&delete).await?;
-    let mut changes = Changes::default();
-    for row in &removed {
+    let rows = db.query_all(&delete).await?;
+    let (mut changes, mut pictures) = (Changes::default(), Vec::new());
+    for row in &rows {
         let camera_id = String::try_get_by_index(row, 1)?;
         let kind = String::try_get_by_index(row, 2)?;
         let person_id = Option::<Uuid>::try_get_by_index(row, 3)?;
@@ -27,7 +57,60 @@ pub(crate) async fn remove(db: &impl ConnectionTrait, condition: Condition) -> R
                 (TryGetable::try_get_by_index(row, 0)?, TryGetable::try_get_by_index(row, 4)?);
             changes.remove(Counted { time, camera_id: &camera_id, kind, person_id, confidence });
         }
+        let picture = Option::<String>::try_get_by_index(row, 5)?;
+        pictures.extend(picture.as_deref().and_then(ObjectKey::parse));
     }
+    discards::list(db, &pictures, TimeDelta::zero()).await?;
     changes.apply(db).await?;
-    Ok(removed.len() as u64)
+    Ok(Removed { rows: rows.len() as u64, pictures })
+}
+
+/// What of a detection is removed when the detection itself stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Its picture.
+    Picture,
+    /// Its picture, and the embedding by which a stranger is told again.
+    Face,
+}
+
+/// Removes a part of the `limit` earliest of the detections `condition` lets through, within the caller's transaction.
+/// The detections stay, and count.
+pub(crate) async fn remove_part(
+    db: &impl ConnectionTrait,
+    part: Part,
+    condition: Condition,
+    limit: u64,
+) -> Result<Removed, DbErr> {
+    let mut some = earliest(condition, limit);
+    // Whoever changes one at this moment is waited for.
+    some.column(Column::SnapshotPath).lock(LockType::NoKeyUpdate);
+    let rows = db.query_all(&some).await?;
+    let (mut ids, mut pictures) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in &rows {
+        ids.push(Uuid::try_get_by_index(row, 0)?);
+        let picture = Option::<String>::try_get_by_index(row, 1)?;
+        pictures.extend(picture.as_deref().and_then(ObjectKey::parse));
+    }
+    discards::list(db, &pictures, TimeDelta::zero()).await?;
+    for ids in ids.chunks(IDS_PER_STATEMENT) {
+        let mut update = Entity::update_many()
+            .col_expr(Column::SnapshotPath, Expr::value(Option::<String>::None))
+            .filter(Column::Id.is_in(ids.iter().copied()));
+        if part == Part::Face {
+            update = update.col_expr(Column::Embedding, Expr::value(Option::<Vec<u8>>::None));
+        }
+        update.exec(db).await?;
+    }
+    Ok(Removed { rows: rows.len() as u64, pictures })
+}
+
+fn earliest(condition: Condition, limit: u64) -> SelectStatement {
+    Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .cond_where(condition)
+        .order_by(Column::Timestamp, Order::Asc)
+        .limit(limit)
+        .to_owned()
 }

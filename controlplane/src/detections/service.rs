@@ -20,9 +20,7 @@ pub(super) async fn snapshot(state: &State, id: Uuid) -> Result<Vec<u8>, ApiErro
     let Some(key) = detection.snapshot_path.as_deref().and_then(ObjectKey::parse) else {
         return Err(ApiError::not_found("snapshot of detection", id));
     };
-    let storage = state.storage.clone();
-    let read = tokio::task::spawn_blocking(move || storage.read(&key));
-    Ok(read.await.map_err(ApiError::internal)??)
+    Ok(state.storage.read(&key).await?)
 }
 
 async fn find(db: &DatabaseConnection, id: Uuid) -> Result<detections::Model, ApiError> {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Set,
@@ -22,17 +22,20 @@ use super::batch::CheckedEvent;
 use crate::crypto::{Keys, SealError};
 use crate::database::begin_write;
 use crate::detections::rollup::{Changes, Counted};
+use crate::discards;
 use crate::entity::detections;
 use crate::error::ApiError;
 use crate::persons::{self, template};
 use crate::sessions::{Sightings, Visit, session_gap};
 use crate::state::State;
-use crate::storage::{ObjectKey, Storage, StorageError};
+use crate::storage::{Care, ObjectKey, Picture};
 
 /// Rows of one statement: as many as keep its variables below the limit of both databases.
 const ROWS_PER_STATEMENT: usize = 500;
 /// Ids of one query.
 const IDS_PER_QUERY: usize = 5_000;
+/// No picture is removed because of its age that is younger.
+const SHORTEST_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -63,7 +66,7 @@ struct Inserted {
 pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<Stored, ApiError> {
     let total = events.len() as u64;
     let events = without_known(&state.db, events).await?;
-    let (mut events, with_snapshot) = write_snapshots(&state.storage, events).await?;
+    let (mut events, with_snapshot) = write_snapshots(state, events).await?;
     // Always in the same order, so that two batches with the same events never wait for each other in a circle.
     events.sort_unstable_by_key(|checked| checked.event.event_id);
 
@@ -73,6 +76,8 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
     let erased = persons::erased(&transaction, named.into_iter().filter(|id| !persons.contains(id))).await?;
     let is_erased = |checked: &CheckedEvent| checked.person_id.is_some_and(|id| erased.contains(&id));
     let (dropped, kept): (Vec<_>, Vec<_>) = events.into_iter().partition(is_erased);
+    let dropped: Vec<ObjectKey> = dropped.iter().map(snapshot_key).collect();
+    discards::list(&transaction, &dropped, TimeDelta::zero()).await?;
     events = kept;
     events
         .iter_mut()
@@ -96,7 +101,9 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
     sightings.record(&transaction, session_gap(&state.config.file.detection)).await?;
     changes.apply(&transaction).await?;
     transaction.commit().await?;
-    remove_snapshots(&state.storage, dropped).await?;
+    if let Err(error) = discards::remove(&state.db, &state.storage, dropped).await {
+        tracing::warn!(%error, "pictures of people who were erased are removed later");
+    }
     let accepted = inserted.len() as u64;
     let rows = inserted.into_iter().filter_map(|inserted| inserted.row.try_into_model().ok());
     Ok(Stored { receipt: Receipt { accepted, duplicates: total - accepted }, rows: rows.collect() })
@@ -126,31 +133,32 @@ async fn without_known(
 
 /// Writes every picture; answers the events, without the bytes, and the ids of those that have one.
 async fn write_snapshots(
-    storage: &Storage,
+    state: &State,
     mut events: Vec<CheckedEvent>,
 ) -> Result<(Vec<CheckedEvent>, HashSet<Uuid>), ApiError> {
-    let storage = storage.clone();
-    let write_all = move || {
-        let mut written = HashSet::new();
-        for checked in &mut events {
-            if let Some(jpeg) = checked.snapshot.take() {
-                storage.write(&snapshot_key(checked), &jpeg)?;
-                written.insert(checked.event.event_id);
-            }
+    let removed = being_removed(&state.db, &events).await?;
+    let (mut pictures, mut written) = (Vec::new(), HashSet::new());
+    for checked in &mut events {
+        let key = snapshot_key(checked);
+        if let Some(jpeg) = checked.snapshot.take().filter(|_| !removed.contains(&key)) {
+            pictures.push(Picture { key, jpeg });
+            written.insert(checked.event.event_id);
         }
-        Ok::<_, StorageError>((events, written))
-    };
-    tokio::task::spawn_blocking(write_all).await.map_err(ApiError::internal)?.map_err(ApiError::from)
+    }
+    state.storage.write(pictures, Care::Passing).await?;
+    Ok((events, written))
 }
 
-/// Removes the pictures of events that are not kept.
-async fn remove_snapshots(storage: &Storage, events: Vec<CheckedEvent>) -> Result<(), ApiError> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let storage = storage.clone();
-    let remove_all = move || events.iter().try_for_each(|checked| storage.remove(&snapshot_key(checked)));
-    tokio::task::spawn_blocking(remove_all).await.map_err(ApiError::internal)?.map_err(ApiError::from)
+/// Pictures that are just being removed, of events that were stored once, kept as long as they may be, and are sent
+/// again. They stay away: a row would promise what is gone in a moment.
+async fn being_removed(
+    db: &DatabaseConnection,
+    events: &[CheckedEvent],
+) -> Result<HashSet<ObjectKey>, DbErr> {
+    let latest = Utc::now() - SHORTEST_RETENTION;
+    let old = events.iter().filter(|checked| checked.event.timestamp < latest);
+    let keys: Vec<ObjectKey> = old.filter(|checked| checked.snapshot.is_some()).map(snapshot_key).collect();
+    discards::listed(db, &keys).await
 }
 
 fn snapshot_key(checked: &CheckedEvent) -> ObjectKey {

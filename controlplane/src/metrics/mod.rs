@@ -4,6 +4,7 @@
 //! `METRICS_TOKEN` may, and with `metrics.public: true` anybody may.
 
 mod registry;
+mod retention;
 
 use std::net::IpAddr;
 use utoipa::OpenApi;
@@ -15,6 +16,7 @@ use warp::reply::Response;
 
 pub use registry::Metrics;
 use registry::Readings;
+pub(crate) use retention::{Kept, RetentionFigures};
 
 use crate::error::ApiError;
 use crate::filters::{self, Route, respond};
@@ -64,6 +66,7 @@ async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Re
     let cameras = cameras::all(&state).await.unwrap_or_default();
     let text = state.metrics.render(Readings {
         is_database_up: is_available,
+        is_storage_up: state.storage.is_available().await,
         is_redis_up: state.redis.as_ref().map(|redis| redis.is_connected()),
         workers: state.workers.fresh_workers(),
         cameras: cameras.iter().map(|camera| camera.status()).collect(),

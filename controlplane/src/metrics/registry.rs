@@ -14,6 +14,7 @@ use vedette_events::CameraState;
 use warp::http::header::HeaderValue;
 use warp::http::{Method, StatusCode};
 
+use super::retention::RetentionFigures;
 use crate::error::{self, ApiError};
 
 /// Upper ends of the classes of durations, in seconds: from a look-up to a photo on a slow machine.
@@ -81,6 +82,7 @@ type NoLabels = [(&'static str, &'static str); 0];
 #[derive(Debug)]
 pub(super) struct Readings {
     pub(super) is_database_up: bool,
+    pub(super) is_storage_up: bool,
     /// `None` without Redis.
     pub(super) is_redis_up: Option<bool>,
     pub(super) workers: usize,
@@ -96,6 +98,9 @@ pub struct Metrics {
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     events: Family<OutcomeLabels, Counter>,
     database_up: Gauge,
+    storage_up: Gauge,
+    /// What retention did.
+    pub(crate) retention: RetentionFigures,
     redis_up: Family<NoLabels, Gauge>,
     workers: Gauge,
     cameras: Family<StatusLabels, Gauge>,
@@ -111,6 +116,8 @@ impl Default for Metrics {
             durations: Family::new_with_constructor(durations),
             events: Family::default(),
             database_up: Gauge::default(),
+            storage_up: Gauge::default(),
+            retention: RetentionFigures::default(),
             redis_up: Family::default(),
             workers: Gauge::default(),
             cameras: Family::default(),
@@ -130,6 +137,8 @@ impl Metrics {
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, self.durations.clone());
         registry.register("ingest_events", "Face events taken in", self.events.clone());
         registry.register("database_up", "Whether the database answers", self.database_up.clone());
+        registry.register("storage_up", "Whether pictures can be read and written", self.storage_up.clone());
+        self.retention.register(registry);
         registry.register("redis_up", "Whether Redis answers; absent without Redis", self.redis_up.clone());
         registry.register("workers", "Workers that report to this instance", self.workers.clone());
         registry.register("cameras", "Cameras by status, as this instance sees them", self.cameras.clone());
@@ -158,6 +167,7 @@ impl Metrics {
     /// Everything as text.
     pub(super) fn render(&self, readings: Readings) -> Result<String, ApiError> {
         self.database_up.set(readings.is_database_up.into());
+        self.storage_up.set(readings.is_storage_up.into());
         if let Some(is_up) = readings.is_redis_up {
             self.redis_up.get_or_create(&[]).set(is_up.into());
         }

@@ -107,7 +107,7 @@ const SHARED_ERRORS: [SharedError; 10] = [
     SharedError {
         name: "Unavailable",
         kind: ErrorKind::Database,
-        meaning: "The database is gone for the moment.",
+        meaning: "The database is gone for the moment; or, as `StorageException`, the place pictures are kept in.",
         message: "the database cannot be used at the moment; try again shortly",
         concerns: |_| true,
     },

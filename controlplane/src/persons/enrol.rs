@@ -1,7 +1,8 @@
 //! Enrolling: photos in, a person with templates out, or nothing at all.
 //!
-//! Only when all photos have been judged is anything stored: the photos into a staging folder, then the rows, then
-//! the photos into place, then the commit. Whatever fails on the way takes the rest back.
+//! Only when all photos have been judged is anything stored: the photos first, listed as to be removed unless their rows
+//! come ([`discards`]), then the rows, by a transaction that takes the photos off the list. Whatever fails on the way
+//! takes the rest back, and no transaction waits for the storage.
 
 use chrono::Utc;
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait, DatabaseTransaction, Set};
@@ -15,10 +16,11 @@ use super::submission::{Sample, Submission};
 use super::template;
 use crate::audit::{Action, Actor, Entry};
 use crate::database::{self, Exclusive};
+use crate::discards;
 use crate::entity::{face_templates, persons};
 use crate::error::ApiError;
 use crate::state::State;
-use crate::storage::{ObjectKey, Staging, StorageError};
+use crate::storage::{Care, ObjectKey, Picture};
 
 /// Enrols a new person.
 pub(super) async fn register(
@@ -57,22 +59,21 @@ async fn enrol(
     // Asked first without holding anyone off: most that will be refused are refused before anything is written,
     // and the gallery is built by the time others have to wait for it.
     refuse_known(&state, &state.db, &form, &submission.samples).await?;
-    let staging = stage(&state, &mut submission.samples).await?;
-    let transaction = database::begin_exclusive(&state.db, Exclusive::Enrolment).await?;
-    refuse_known(&state, &transaction, &form, &submission.samples).await?;
     let person_id = Uuid::now_v7();
-    let stored =
-        store_person(&state, transaction, &actor, person_id, form.fields, staging, &submission.samples);
+    let photos = take_photos(person_id, &mut submission.samples);
+    let folder = ObjectKey::photos_of(person_id);
+    let stored = async {
+        write_photos(&state, std::slice::from_ref(&folder), photos).await?;
+        let transaction = database::begin_exclusive(&state.db, Exclusive::Enrolment).await?;
+        refuse_known(&state, &transaction, &form, &submission.samples).await?;
+        let samples = &submission.samples;
+        let person = store_person(&state, &transaction, &actor, person_id, form.fields, samples).await?;
+        commit(transaction, std::slice::from_ref(&folder)).await?;
+        Ok::<_, ApiError>(person)
+    };
     let person = match stored.await {
         Ok(person) => person,
-        Err(error) => {
-            let storage = state.storage.clone();
-            let remove = tokio::task::spawn_blocking(move || storage.remove_photos_of(person_id));
-            if let Err(error) = remove.await.map_err(ApiError::internal)? {
-                tracing::warn!(%error, "photos of a registration that failed stay until a later start");
-            }
-            return Err(error);
-        }
+        Err(error) => return Err(take_back(&state, vec![folder], error).await),
     };
     state.gallery.changed();
     tracing::info!(person_id = %person.id, photos = submission.samples.len(), "person enrolled");
@@ -119,11 +120,10 @@ pub(super) async fn add_faces(
 
 async fn store_person(
     state: &State,
-    transaction: DatabaseTransaction,
+    transaction: &DatabaseTransaction,
     actor: &Actor,
     person_id: Uuid,
     fields: PersonFields,
-    staging: Staging,
     samples: &[Sample],
 ) -> Result<persons::Model, ApiError> {
     let now = Utc::now();
@@ -139,11 +139,10 @@ async fn store_person(
         created_at: Set(now),
         updated_at: Set(now),
     };
-    let person = person.insert(&transaction).await.map_err(taken_meanwhile)?;
-    insert_templates(state, &transaction, person_id, samples).await?;
+    let person = person.insert(transaction).await.map_err(taken_meanwhile)?;
+    insert_templates(state, transaction, person_id, samples).await?;
     let entry = Entry::new(Action::PersonRegistered, actor).about("person", person_id);
-    entry.with(json!({ "photos": samples.len() })).write(&transaction).await?;
-    publish_and_commit(state, transaction, staging, person_id, samples).await?;
+    entry.with(json!({ "photos": samples.len() })).write(transaction).await?;
     Ok(person)
 }
 
@@ -153,27 +152,55 @@ async fn store_faces(
     person_id: Uuid,
     mut submission: Submission,
 ) -> Result<AddedFaces, ApiError> {
-    let staging = stage(&state, &mut submission.samples).await?;
-    let transaction = database::begin_write(&state.db).await?;
-    let faces = insert_templates(&state, &transaction, person_id, &submission.samples).await?;
-    let entry = Entry::new(Action::FaceAdded, &actor).about("person", person_id);
-    entry.with(json!({ "photos": faces.len() })).write(&transaction).await?;
-    publish_and_commit(&state, transaction, staging, person_id, &submission.samples).await?;
+    let photos = take_photos(person_id, &mut submission.samples);
+    let keys: Vec<ObjectKey> = photos.iter().map(|photo| photo.key.clone()).collect();
+    let stored = async {
+        write_photos(&state, &keys, photos).await?;
+        let transaction = database::begin_write(&state.db).await?;
+        let faces = insert_templates(&state, &transaction, person_id, &submission.samples).await?;
+        let entry = Entry::new(Action::FaceAdded, &actor).about("person", person_id);
+        entry.with(json!({ "photos": faces.len() })).write(&transaction).await?;
+        commit(transaction, &keys).await?;
+        Ok::<_, ApiError>(faces)
+    };
+    let faces = match stored.await {
+        Ok(faces) => faces,
+        Err(error) => return Err(take_back(&state, keys, error).await),
+    };
     state.gallery.changed();
     Ok(AddedFaces { faces: faces.into_iter().map(FaceView::from).collect(), samples: submission.verdicts })
 }
 
-/// Moves the photos out of `samples` into a staging folder.
-async fn stage(state: &State, samples: &mut [Sample]) -> Result<Staging, ApiError> {
-    let storage = state.storage.clone();
-    let take = |sample: &mut Sample| (sample.face_id, std::mem::take(&mut sample.jpeg));
-    let photos: Vec<(Uuid, Vec<u8>)> = samples.iter_mut().map(take).collect();
-    let write_all = move || {
-        let staging = storage.stage()?;
-        photos.iter().try_for_each(|(face_id, jpeg)| staging.add(*face_id, jpeg))?;
-        Ok::<_, StorageError>(staging)
+/// Moves the photos out of `samples`.
+fn take_photos(person_id: Uuid, samples: &mut [Sample]) -> Vec<Picture> {
+    let take = |sample: &mut Sample| Picture {
+        key: ObjectKey::photo(person_id, sample.face_id),
+        jpeg: std::mem::take(&mut sample.jpeg),
     };
-    Ok(tokio::task::spawn_blocking(write_all).await.map_err(ApiError::internal)??)
+    samples.iter_mut().map(take).collect()
+}
+
+/// Writes photos that are listed under `keys` until [`commit`].
+async fn write_photos(state: &State, keys: &[ObjectKey], photos: Vec<Picture>) -> Result<(), ApiError> {
+    discards::list(&state.db, keys, discards::UNLESS_ROWS_COME).await?;
+    Ok(state.storage.write(photos, Care::Lasting).await?)
+}
+
+/// Commits the rows of photos listed under `keys`.
+async fn commit(transaction: DatabaseTransaction, keys: &[ObjectKey]) -> Result<(), ApiError> {
+    if discards::unlist(&transaction, keys).await? < keys.len() as u64 {
+        // Never seen by anybody: it takes an hour.
+        return Err(ApiError::internal("the photos were removed before their rows came"));
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Removes photos whose rows do not come because of `error`.
+async fn take_back(state: &State, keys: Vec<ObjectKey>, error: ApiError) -> ApiError {
+    if let Err(error) = discards::remove(&state.db, &state.storage, keys).await {
+        tracing::warn!(%error, "photos of a registration that failed are removed later");
+    }
+    error
 }
 
 async fn insert_templates(
@@ -199,30 +226,4 @@ async fn insert_templates(
         faces.push(row.insert(transaction).await?);
     }
     Ok(faces)
-}
-
-/// Moves the photos into place and commits; if the commit fails, the photos go.
-async fn publish_and_commit(
-    state: &State,
-    transaction: DatabaseTransaction,
-    staging: Staging,
-    person_id: Uuid,
-    samples: &[Sample],
-) -> Result<(), ApiError> {
-    let face_ids: Vec<Uuid> = samples.iter().map(|sample| sample.face_id).collect();
-    let published = face_ids.clone();
-    let publish = move || staging.publish(person_id, &published);
-    tokio::task::spawn_blocking(publish).await.map_err(ApiError::internal)??;
-    if let Err(error) = transaction.commit().await {
-        let storage = state.storage.clone();
-        let remove_all = move || {
-            let mut keys = face_ids.into_iter().map(|face_id| ObjectKey::photo(person_id, face_id));
-            keys.try_for_each(|key| storage.remove(&key))
-        };
-        if let Err(error) = tokio::task::spawn_blocking(remove_all).await.map_err(ApiError::internal)? {
-            tracing::warn!(%error, "photos of a registration that failed stay until the next start");
-        }
-        return Err(error.into());
-    }
-    Ok(())
 }

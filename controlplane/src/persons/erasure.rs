@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr,
     EntityTrait as _, QueryFilter as _, QuerySelect as _,
@@ -13,38 +13,44 @@ use uuid::Uuid;
 use super::service;
 use crate::audit::{self, Action, Actor, Entry};
 use crate::database;
+use crate::discards;
 use crate::entity::erasures::{ActiveModel, Column, Entity};
 use crate::entity::{detections, persons};
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorKind};
 use crate::state::State;
 use crate::storage::ObjectKey;
 
+/// Detections removed by one transaction: others write in between.
+const DETECTIONS_PER_TRANSACTION: u64 = 500;
+
 /// Removes a person for good: templates, photos, detections with their pictures, visits and the row itself.
 ///
-/// Pictures go before rows: if one cannot be removed, the rows that name it are still there for the next try.
+/// Detections go first, in portions; then all the rest, by one transaction. Pictures follow each commit. Should the
+/// storage not answer, the person is erased all the same, and the pictures are on the list of [`discards`].
 pub(super) async fn erase(state: &State, actor: &Actor, id: Uuid) -> Result<(), ApiError> {
     service::find(&state.db, id).await?;
-    let snapshots: Vec<Option<String>> = detections::Entity::find()
-        .select_only()
-        .column(detections::Column::SnapshotPath)
-        .filter(detections::Column::PersonId.eq(id))
-        .filter(detections::Column::SnapshotPath.is_not_null())
-        .into_tuple()
-        .all(&state.db)
-        .await?;
-    let storage = state.storage.clone();
-    let remove_pictures = move || {
-        let keys = snapshots.into_iter().flatten().filter_map(|path| ObjectKey::parse(&path));
-        keys.into_iter().try_for_each(|key| storage.remove(&key))?;
-        storage.remove_photos_of(id)
-    };
-    tokio::task::spawn_blocking(remove_pictures).await.map_err(ApiError::internal)??;
+    let of_person = || Condition::all().add(detections::Column::PersonId.eq(id));
+    let mut pictures_gone = Ok(());
+    loop {
+        let transaction = database::begin_write(&state.db).await?;
+        // What they are seen at just now waits, and takes what it needs in the same order.
+        super::lock(&transaction, [id].into()).await?;
+        let removed =
+            crate::detections::remove(&transaction, of_person(), DETECTIONS_PER_TRANSACTION).await?;
+        transaction.commit().await?;
+        if pictures_gone.is_ok() {
+            pictures_gone = discards::remove(&state.db, &state.storage, removed.pictures).await;
+        }
+        if removed.rows < DETECTIONS_PER_TRANSACTION {
+            break;
+        }
+    }
 
     let transaction = database::begin_write(&state.db).await?;
     // Nobody records another sighting of them from here on.
     super::lock(&transaction, [id].into()).await?;
-    crate::detections::remove(&transaction, Condition::all().add(detections::Column::PersonId.eq(id)))
-        .await?;
+    // Those that came in meanwhile.
+    let removed = crate::detections::remove(&transaction, of_person(), u32::MAX.into()).await?;
     // Templates and visits go with the person, by their foreign keys.
     persons::Entity::delete_by_id(id).exec(&transaction).await?;
     let erasure = ActiveModel { person_hash: Set(hash(id)), erased_at: Set(Utc::now()) };
@@ -52,10 +58,19 @@ pub(super) async fn erase(state: &State, actor: &Actor, id: Uuid) -> Result<(), 
     // Says that it happened, not to whom; and nothing said earlier leads there any more.
     audit::forget(&transaction, "person", id).await?;
     Entry::new(Action::PersonErased, actor).write(&transaction).await?;
+    let pictures: Vec<ObjectKey> = removed.pictures.into_iter().chain([ObjectKey::photos_of(id)]).collect();
+    discards::list(&transaction, &pictures, TimeDelta::zero()).await?;
     transaction.commit().await?;
     state.gallery.changed();
+    if pictures_gone.is_ok() {
+        pictures_gone = discards::remove(&state.db, &state.storage, pictures).await;
+    }
     database::forget_deleted(&state.db).await?;
-    Ok(())
+    pictures_gone.map_err(|error| {
+        let message = "the person is erased, but for pictures in a storage that cannot be reached at the moment; \
+                       they are removed as soon as it can";
+        ApiError::new(ErrorKind::Storage, message).with_cause(error)
+    })
 }
 
 /// Which of `ids` were erased. Asked within the transaction that found them missing, the answer stays true.

@@ -1,5 +1,6 @@
 //! The accepted photos of a person.
 
+use chrono::TimeDelta;
 use sea_orm::{
     ColumnTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryFilter as _,
     QueryOrder as _,
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use super::model::FaceView;
 use crate::audit::{Action, Actor, Entry};
 use crate::database;
+use crate::discards;
 use crate::entity::face_templates;
 use crate::error::ApiError;
 use crate::state::State;
@@ -28,9 +30,7 @@ pub(super) async fn list(db: &DatabaseConnection, person_id: Uuid) -> Result<Vec
 pub(super) async fn photo(state: &State, person_id: Uuid, face_id: Uuid) -> Result<Vec<u8>, ApiError> {
     let face = find(&state.db, person_id, face_id).await?;
     let Some(key) = photo_key(&face) else { return Err(ApiError::not_found("photo of face", face_id)) };
-    let storage = state.storage.clone();
-    let read = tokio::task::spawn_blocking(move || storage.read(&key));
-    Ok(read.await.map_err(ApiError::internal)??)
+    Ok(state.storage.read(&key).await?)
 }
 
 /// Removes one, photo and template.
@@ -41,16 +41,16 @@ pub(super) async fn delete(
     face_id: Uuid,
 ) -> Result<(), ApiError> {
     let face = find(&state.db, person_id, face_id).await?;
-    if let Some(key) = photo_key(&face) {
-        let storage = state.storage.clone();
-        let remove = tokio::task::spawn_blocking(move || storage.remove(&key));
-        remove.await.map_err(ApiError::internal)??;
-    }
+    let photo = Vec::from_iter(photo_key(&face));
     let transaction = database::begin_write(&state.db).await?;
     face.delete(&transaction).await?;
+    discards::list(&transaction, &photo, TimeDelta::zero()).await?;
     Entry::new(Action::FaceDeleted, actor).about("person", person_id).write(&transaction).await?;
     transaction.commit().await?;
     state.gallery.changed();
+    if let Err(error) = discards::remove(&state.db, &state.storage, photo).await {
+        tracing::warn!(%error, "the photo of a face that was removed is removed later");
+    }
     Ok(())
 }
 

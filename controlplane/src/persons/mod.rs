@@ -15,7 +15,6 @@ pub(crate) mod template;
 
 pub(crate) use erasure::erased;
 pub(crate) use lookup::{lock, names};
-pub use service::remove_orphaned_photos;
 
 use utoipa::OpenApi;
 use uuid::Uuid;

@@ -25,7 +25,6 @@ use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
 use crate::sorting;
 use crate::state::State;
-use crate::storage::Storage;
 
 /// What `GET /api/persons` can be asked for besides a page.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -193,25 +192,5 @@ pub(super) async fn deactivate(state: &State, actor: &Actor, id: Uuid) -> Result
         state.gallery.changed();
     }
     tracing::info!(person_id = %id, "person deactivated");
-    Ok(())
-}
-
-/// Removes photos of people the database does not know: what a process left that was killed between putting the
-/// photos in place and committing the rows.
-///
-/// # Errors
-/// When the folder cannot be read or the database does not answer.
-pub async fn remove_orphaned_photos(db: &DatabaseConnection, storage: &Storage) -> Result<(), ApiError> {
-    let listing = storage.clone();
-    let owners = tokio::task::spawn_blocking(move || listing.settled_photo_owners());
-    let owners = owners.await.map_err(ApiError::internal)??;
-    for person_id in owners {
-        if persons::Entity::find_by_id(person_id).one(db).await?.is_none() {
-            let storage = storage.clone();
-            let remove = tokio::task::spawn_blocking(move || storage.remove_photos_of(person_id));
-            remove.await.map_err(ApiError::internal)??;
-            tracing::info!("photos of a registration that never ended were removed");
-        }
-    }
     Ok(())
 }

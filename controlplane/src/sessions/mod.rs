@@ -18,7 +18,7 @@ use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 
-pub(crate) use record::Sightings;
+pub(crate) use record::{Sightings, ended, remove_ended};
 pub use sweep::sweep;
 pub(crate) use visits::{Visit, session_gap};
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Query, SimpleExpr};
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, Order, QueryFilter as _, Set,
+};
 use uuid::Uuid;
 
 use super::visits::{Visit, join};
@@ -138,4 +140,25 @@ pub(super) async fn close_ended(
             return Ok(closed);
         }
     }
+}
+
+/// Removes the `limit` earliest visits that ended before a moment; says how many they were.
+pub(crate) async fn remove_ended(
+    db: &impl ConnectionTrait,
+    before: DateTime<Utc>,
+    limit: u64,
+) -> Result<u64, DbErr> {
+    let earliest = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .cond_where(ended(before))
+        .order_by(Column::EntryTime, Order::Asc)
+        .limit(limit)
+        .to_owned();
+    Ok(Entity::delete_many().filter(Column::Id.in_subquery(earliest)).exec(db).await?.rows_affected)
+}
+
+/// Visits that ended before a moment. They began before it, too, which is what the index knows.
+pub(crate) fn ended(before: DateTime<Utc>) -> Condition {
+    Condition::all().add(Column::EntryTime.lt(before)).add(Column::ExitTime.lt(before))
 }

@@ -27,7 +27,7 @@ pub(crate) const FIRST_PASSWORD: &str = "admin123";
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     pub(crate) folder: TempDir,
-    environment: EnvironmentSettings,
+    pub(crate) environment: EnvironmentSettings,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -183,7 +183,9 @@ impl Drop for TestApp {
 pub(crate) fn config_in(folder: &Path, yaml: &str, more: &[(&str, &str)]) -> Config {
     let config_dir = folder.join("config");
     std::fs::create_dir_all(&config_dir).unwrap();
-    let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n";
+    // Events of these tests are of any time, and stay unless a test has it otherwise.
+    let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n\
+                retention: {detections: 0, snapshots: 0, unknowns: 0}\n";
     std::fs::write(config_dir.join("config.yaml"), base).unwrap();
     for name in ["config.dev.yaml", "config.prod.yaml"] {
         std::fs::write(config_dir.join(name), yaml).unwrap();

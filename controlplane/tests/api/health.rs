@@ -1,5 +1,7 @@
 //! Whether the instance says how it is.
 
+use serde_json::json;
+
 use crate::app::TestApp;
 
 #[test]
@@ -7,7 +9,7 @@ fn a_fresh_server_is_healthy() {
     let app = TestApp::start();
     let health = app.anyone().get("/api/health").expect(200);
     assert_eq!(health["status"], "healthy");
-    assert_eq!(health["database"], "connected");
+    assert_eq!((&health["database"], &health["storage"]), (&json!("connected"), &json!("connected")));
     assert_eq!(health["api"], "running");
     assert_eq!(health["workers"]["local"], "off");
     assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));

@@ -35,7 +35,11 @@ mod redis;
 mod redis_server;
 mod redis_stream;
 mod refusals;
+mod retention;
+#[path = "../s3/server.rs"]
+mod s3_server;
 mod sessions;
+mod storage;
 mod tls;
 mod users;
 mod verify;

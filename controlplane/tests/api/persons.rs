@@ -281,7 +281,7 @@ fn a_registration_that_fails_half_way_leaves_nothing() {
     // The photos cannot be put in place.
     std::fs::remove_dir(&photos).unwrap();
     std::fs::write(&photos, "in the way").unwrap();
-    form().send(&admin, REGISTER).expect_error(500, "InternalException");
+    form().send(&admin, REGISTER).expect_error(503, "StorageException");
     std::fs::remove_file(&photos).unwrap();
     std::fs::create_dir(&photos).unwrap();
     left();

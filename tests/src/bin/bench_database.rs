@@ -19,7 +19,8 @@ use vedette_tests::measure::percentile;
 use vedette_tests::server::{Plan, Server, free_port};
 
 const OVERRIDES: &str = "workers: {local: false}\nlogging: {rotation: never}\n\
-                         security: {force_password_change: false, rate_limit: 0}\n";
+                         security: {force_password_change: false, rate_limit: 0}\n\
+                         retention: {detections: 0, snapshots: 0, unknowns: 0}\n";
 const WORKER_TOKEN: &str = "token of the benchmark";
 
 /// Measure lists, summaries and ingest on a database filled by `seed`.

@@ -30,7 +30,8 @@ use vedette_tests::{
 
 /// No camera is run and nobody is held back.
 const OVERRIDES: &str = "workers: {local: false}\nlogging: {level: warn, rotation: never}\n\
-                         security: {force_password_change: false, rate_limit: 0}\n";
+                         security: {force_password_change: false, rate_limit: 0}\n\
+                         retention: {detections: 0, snapshots: 0, unknowns: 0}\n";
 const JWT_SECRET: &str = "a secret for a benchmark, at least 32 characters";
 const LIST: &str = "/api/detections";
 /// Person in the picture, and photos to know her by.
