@@ -1,4 +1,4 @@
-//! The audit log: who did what to what, from where, in the table `system_logs`.
+//! The audit log: who did what to what, from where, in the table `system_logs`, which `logs` answers.
 //!
 //! Where something is changed, its entry is written by the same transaction: both are there or neither, so a
 //! failure to write it fails the request. Where nothing is changed, as when a login is refused, the answer stands
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::auth::CurrentUser;
 use crate::entity::system_logs::{ActiveModel, Column, Entity};
+use crate::logs;
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,13 +170,16 @@ impl Entry {
         let row = ActiveModel {
             id: Set(Uuid::now_v7()),
             timestamp: Set(Utc::now()),
+            source: Set(logs::AUDIT.to_owned()),
             level: Set(self.action.level().to_owned()),
             category: Set(category.to_owned()),
             action: Set(action.to_owned()),
+            message: Set(None),
             actor_id: Set(self.actor.id),
             actor: Set(self.actor.name),
             subject: Set(self.subject),
             address: Set(self.actor.address.map(|address| address.to_canonical().to_string())),
+            origin: Set(None),
             details: Set(self.details),
         };
         Entity::insert(row).exec_without_returning(db).await?;
@@ -195,7 +199,7 @@ impl Entry {
     }
 }
 
-/// Takes out of every entry which thing it was about, and what was said of it.
+/// Takes out of every entry which thing it was about, and what was said of it; lines of the system that name it go.
 ///
 /// # Errors
 /// When the database refuses.
@@ -203,10 +207,10 @@ pub async fn forget(db: &impl ConnectionTrait, kind: &str, id: impl Display) -> 
     Entity::update_many()
         .col_expr(Column::Subject, Expr::value(Option::<String>::None))
         .col_expr(Column::Details, Expr::value(Option::<Value>::None))
-        .filter(Column::Subject.eq(subject(kind, id)))
+        .filter(Column::Subject.eq(subject(kind, &id)))
         .exec(db)
         .await?;
-    Ok(())
+    logs::remove_lines_naming(db, &id.to_string()).await
 }
 
 fn subject(kind: &str, id: impl Display) -> String {

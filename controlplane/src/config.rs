@@ -24,9 +24,9 @@ pub use environment::{
 pub use print::describe;
 pub use ranges::{Share, Whole, parsed};
 pub use sections::{
-    CameraSource, CamerasConfig, DetectionConfig, EventsConfig, FaceRecognitionConfig, FileConfig, LogLevel,
-    LogRotation, LoggingConfig, MetricsConfig, PackName, PerformanceConfig, Registration, RegistrationConfig,
-    RetentionConfig, SecurityConfig, ServerConfig, TlsConfig, WorkersConfig,
+    CameraSource, CamerasConfig, DetectionConfig, EventsConfig, FaceRecognitionConfig, FileConfig, LogFormat,
+    LogLevel, LogRotation, LoggingConfig, MetricsConfig, PackName, PerformanceConfig, Registration,
+    RegistrationConfig, RetentionConfig, SecurityConfig, ServerConfig, TlsConfig, WorkersConfig,
 };
 pub use variables::{VARIABLES, Variable};
 

@@ -4,12 +4,14 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr};
+use prometheus_client::metrics::histogram::Histogram;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr, SimpleExpr};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ColumnTrait, Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
@@ -21,6 +23,7 @@ use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
 use crate::config::{EnvironmentSettings, PostgresSettings};
+use crate::metrics::write_wait_histogram;
 
 /// How long a connection may take to be made or to become free.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -193,6 +196,38 @@ pub async fn forget_deleted(db: &DatabaseConnection) -> Result<(), DbErr> {
     Ok(())
 }
 
+/// How long changes wait to begin, in this process.
+static WRITE_WAITS: LazyLock<Histogram> = LazyLock::new(write_wait_histogram);
+
+/// How long changes wait to begin: for a connection and, on SQLite, for other writers.
+pub fn write_waits() -> Histogram {
+    WRITE_WAITS.clone()
+}
+
+/// Connections of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// Made, and used by nobody.
+    pub idle: u32,
+    /// Used by somebody.
+    pub in_use: u32,
+    /// How many there may be.
+    pub max: u32,
+}
+
+/// The connections there are.
+pub fn pool_size(db: &DatabaseConnection) -> PoolSize {
+    let (size, idle, max) = if db.get_database_backend() == DbBackend::Postgres {
+        let pool = db.get_postgres_connection_pool();
+        (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+    } else {
+        let pool = db.get_sqlite_connection_pool();
+        (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+    };
+    let idle = u32::try_from(idle).map_or(size, |idle| Ord::min(idle, size));
+    PoolSize { idle, in_use: size - idle, max }
+}
+
 /// Begins a transaction that will write.
 ///
 /// On SQLite it takes the writer's place at once and waits for its turn: one that only came to write after it
@@ -205,7 +240,10 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    db.begin_with_options(options).await
+    let asked = Instant::now();
+    let transaction = db.begin_with_options(options).await;
+    WRITE_WAITS.observe(asked.elapsed().as_secs_f64());
+    transaction
 }
 
 /// What only one may do at a time, of all instances on one database, because it rests on what the others have not
@@ -252,6 +290,12 @@ pub async fn now(db: &impl ConnectionTrait) -> Result<DateTime<Utc>, DbErr> {
 
 /// Rows in which one of `columns` holds `text`, in any case.
 pub fn any_contains<C: ColumnTrait>(columns: impl IntoIterator<Item = C>, text: &str) -> Condition {
+    let any = Condition::any();
+    columns.into_iter().fold(any, |condition, column| condition.add(contains(Expr::col(column), text)))
+}
+
+/// Rows in which `value`, a text, holds `text`, in any case.
+pub fn contains(value: SimpleExpr, text: &str) -> SimpleExpr {
     let escaped: String = text.to_lowercase().chars().fold(String::new(), |mut text, character| {
         if matches!(character, '%' | '_' | '\\') {
             text.push('\\');
@@ -260,9 +304,7 @@ pub fn any_contains<C: ColumnTrait>(columns: impl IntoIterator<Item = C>, text: 
         text
     });
     let pattern = LikeExpr::new(format!("%{escaped}%")).escape('\\');
-    columns.into_iter().fold(Condition::any(), |condition, column| {
-        condition.add(Expr::expr(Func::lower(Expr::col(column))).like(pattern.clone()))
-    })
+    Expr::expr(Func::lower(value)).like(pattern)
 }
 
 /// Tells whether the database answers and its file is still there, with one look for all who ask meanwhile.

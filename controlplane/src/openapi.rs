@@ -50,7 +50,7 @@ const RESOURCES: [Resource; 16] = [
     ("gallery", "Who is known, for those who recognise.", gallery::Docs::openapi),
     ("workers", "How workers report and learn what to do.", workers::Docs::openapi),
     ("live", "News as they happen.", live::Docs::openapi),
-    ("logs", "The server's own log.", logs::Docs::openapi),
+    ("logs", "What was done, what went wrong, and how much is logged.", logs::Docs::openapi),
     ("health", "Whether this instance can do its work.", health::Docs::openapi),
     ("metrics", "Figures for Prometheus.", metrics::Docs::openapi),
 ];

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
+use vedette_events::capture::Captured;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
 use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
@@ -24,7 +25,7 @@ use crate::filters::Route;
 use crate::gallery::LiveGallery;
 use crate::limits::RateLimits;
 use crate::live::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StatementFigures};
 use crate::redis_link::{News, RedisLink, Topic};
 use crate::server::{Door, Listener, Tls};
 use crate::state::{AppState, State};
@@ -32,7 +33,9 @@ use crate::storage::Storage;
 use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
 use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
-use crate::{cameras, database, ingest, live, retention, routes, secrets, server, sessions, users, workers};
+use crate::{
+    cameras, database, ingest, live, logs, retention, routes, secrets, server, sessions, users, workers,
+};
 
 /// The first password of the first user while developing; it must be changed before anything else.
 const FIRST_PASSWORD: &str = "admin123";
@@ -49,6 +52,8 @@ pub struct App {
     routes: Route,
     state: State,
     local_worker_status: watch::Sender<LocalWorkerStatus>,
+    /// Warnings and errors to be written into the database.
+    captured: Option<Captured>,
 }
 
 impl App {
@@ -57,7 +62,10 @@ impl App {
     /// # Errors
     /// When one of them fails; the message says which and what to do.
     pub async fn start(config: Config) -> Result<Self> {
-        let db = open_database(&config.environment).await?;
+        let mut db = open_database(&config.environment).await?;
+        let statements = StatementFigures::default();
+        let counted = statements.clone();
+        db.set_metric_callback(move |done| counted.count(&done.statement.sql, done.elapsed, done.failed));
         let tokens = token_signer(&config)?;
         let keys = Arc::new(open_keys(&config, &db).await?);
         make_first_admin(&config, &db).await?;
@@ -97,7 +105,7 @@ impl App {
             limits: RateLimits::new(config.file.security.rate_limit, redis.clone()),
             live: Hub::new(redis.clone()),
             redis,
-            metrics: Metrics::default(),
+            metrics: Metrics::new(vision.figures(), &statements),
             config,
             db,
             database_probe: Probe::default(),
@@ -111,7 +119,13 @@ impl App {
             local_worker,
         });
         let routes = routes::all(&state);
-        Ok(Self { listener, local_listener, address, routes, state, local_worker_status })
+        Ok(Self { listener, local_listener, address, routes, state, local_worker_status, captured: None })
+    }
+
+    /// The same, which writes what is caught of this process's log into the database.
+    #[must_use]
+    pub fn with_log(self, captured: Captured) -> Self {
+        Self { captured: Some(captured), ..self }
     }
 
     /// Where it listens.
@@ -128,8 +142,12 @@ impl App {
     ///
     /// # Errors
     /// When the database does not close.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (stop, stopped) = watch::channel(false);
+        let (stop_recording, recording_stopped) = watch::channel(false);
+        let recorder = self.captured.take().map(|captured| {
+            tokio::spawn(logs::record(State::clone(&self.state), captured, recording_stopped))
+        });
         let sweep = tokio::spawn(sessions::sweep(State::clone(&self.state), stopped.clone()));
         let local_worker = self.local_worker()?;
         let background = self.background();
@@ -159,6 +177,11 @@ impl App {
         }
         drop(background);
         sweep.await.context("the sweep of visits broke down")?;
+        // What was logged up to here is to be found.
+        stop_recording.send_replace(true);
+        if let Some(recorder) = recorder {
+            recorder.await.context("the recorder of the log broke down")?;
+        }
         self.state.db.close_by_ref().await.context("the database did not close")
     }
 

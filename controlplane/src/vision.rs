@@ -6,6 +6,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use utoipa::ToSchema;
 
 use serde::Serialize;
@@ -18,6 +19,7 @@ use vedette_models::pack::{Pack, Packs, Role};
 
 use crate::config::{FileConfig, Share};
 use crate::error::{ApiError, ErrorKind};
+use crate::metrics::InferenceFigures;
 
 /// Why a picture could not be analysed though nothing is wrong with it.
 #[derive(Debug, Error)]
@@ -85,6 +87,7 @@ pub struct Vision {
     analyzer: OnceCell<Arc<Analyzer>>,
     has_failed: AtomicBool,
     permits: Arc<Semaphore>,
+    figures: InferenceFigures,
 }
 
 impl Vision {
@@ -118,6 +121,7 @@ impl Vision {
             analyzer: OnceCell::new(),
             has_failed: AtomicBool::new(false),
             permits: Arc::new(Semaphore::new(parallel)),
+            figures: InferenceFigures::default(),
         })
     }
 
@@ -130,6 +134,11 @@ impl Vision {
     pub fn dimension(&self) -> usize {
         // `from_config` refuses packs without an embedder.
         self.pack.embedder.as_ref().map_or(0, |embedder| embedder.dimension)
+    }
+
+    /// How much there was to do.
+    pub fn figures(&self) -> &InferenceFigures {
+        &self.figures
     }
 
     /// When a face is good enough, and when two are one person.
@@ -166,12 +175,20 @@ impl Vision {
         T: Send + 'static,
     {
         let analyzer = self.analyzer().await?;
+        let waiting = self.figures.wait();
         let permit = Arc::clone(&self.permits).acquire_owned().await;
+        drop(waiting);
+        let figures = self.figures.clone();
         let permit = permit.map_err(|_| VisionError::Interrupted)?;
+        let span = tracing::info_span!("inference");
         let task = tokio::task::spawn_blocking(move || {
             // Held here and not by the caller: a request that is given up does not end the work it started.
             let _permit = permit;
-            work(&analyzer)
+            let _entered = span.entered();
+            let begun = Instant::now();
+            let done = work(&analyzer);
+            figures.ended(begun);
+            done
         });
         task.await.map_err(|_| VisionError::Interrupted)
     }

@@ -200,7 +200,6 @@ class Topology:
         for instance in self.instances:
             direct = Client(instance.url, token=admin.token)
             until("the camera runs", lambda: direct.ask("/api/cameras/try")["status"] == "running")
-        admin.ask("/api/cameras/try/stop", method="POST", body={})
 
     def is_watched(self):
         """Prometheus takes in both instances; each figure of the dashboard and each rule is there."""
@@ -323,6 +322,7 @@ def main():
                 topology.uploads(admin)
                 topology.watches(admin)
                 topology.is_watched()
+                admin.ask("/api/cameras/try/stop", method="POST", body={})
                 topology.survives(admin)
             topology.sees_clients(admin)
             topology.is_away()

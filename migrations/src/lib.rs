@@ -23,6 +23,8 @@ mod m20261125_000032_create_detection_confidences;
 mod m20261125_000041_create_detection_totals;
 mod m20261125_000051_forget_unsealed_embeddings;
 mod m20261125_000052_create_erasures;
+mod m20261125_000071_record_log_lines;
+mod m20261125_000072_add_workers_spooled_events;
 mod m20261125_000081_create_discarded_pictures;
 mod m20261125_000082_create_task_leases;
 
@@ -52,6 +54,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000041_create_detection_totals::Migration),
             Box::new(m20261125_000051_forget_unsealed_embeddings::Migration),
             Box::new(m20261125_000052_create_erasures::Migration),
+            Box::new(m20261125_000071_record_log_lines::Migration),
+            Box::new(m20261125_000072_add_workers_spooled_events::Migration),
             Box::new(m20261125_000081_create_discarded_pictures::Migration),
             Box::new(m20261125_000082_create_task_leases::Migration),
         ]

@@ -72,6 +72,8 @@ pub(crate) struct Status {
 struct StatusInner {
     state: CameraState,
     last_error: Option<String>,
+    /// How often the source was lost.
+    reconnects: u64,
     meter: Option<Meter>,
     /// The figures when the last pipeline ended.
     last_stats: CameraStats,
@@ -89,12 +91,15 @@ impl Status {
         if inner.state == state && inner.last_error == error {
             return;
         }
+        if state == CameraState::Reconnecting && inner.state == CameraState::Running {
+            inner.reconnects += 1;
+        }
         let camera = &*self.camera_id;
         match &error {
             Some(error) if state == CameraState::Error => {
-                tracing::error!(camera, state = state.as_str(), error = error.as_str());
+                tracing::error!(camera, state = state.as_str(), "{error}");
             }
-            Some(error) => tracing::warn!(camera, state = state.as_str(), error = error.as_str()),
+            Some(error) => tracing::warn!(camera, state = state.as_str(), "{error}"),
             None => tracing::info!(camera, state = state.as_str()),
         }
         (inner.state, inner.last_error) = (state, error);
@@ -182,6 +187,7 @@ impl Camera {
             state: inner.state,
             stats,
             last_error: inner.last_error.clone(),
+            reconnects: inner.reconnects,
         }
     }
 

@@ -96,7 +96,7 @@ impl Figures {
         self.inner().position
     }
 
-    /// Everything but what only the elements know: `faces`, and frames they could not work on.
+    /// Everything but what only the elements know: `faces`, their work, and frames they could not work on.
     pub fn stats(&self, now: Instant) -> CameraStats {
         let mut inner = self.inner();
         inner.forget_before(now);
@@ -110,6 +110,8 @@ impl Figures {
             faces: 0,
             width: inner.width,
             height: inner.height,
+            frames: inner.frames,
+            ..CameraStats::default()
         }
     }
 }

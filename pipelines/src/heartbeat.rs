@@ -13,6 +13,7 @@ use url::{Host, Url};
 use vedette_events::{Errand, Heartbeat, HeartbeatReply};
 
 use crate::errand::Job;
+use crate::journal::Journal;
 use crate::launch::ControlPlane;
 use crate::signal::{News, Woken};
 use crate::worker::Worker;
@@ -160,7 +161,12 @@ impl Pulse {
     ///
     /// # Errors
     /// When the control plane refuses the very first heartbeat: then nothing this worker could do makes sense.
-    pub fn keep_beating(&self, worker: &mut Worker, news: &Arc<News>) -> Result<(), HeartbeatError> {
+    pub fn keep_beating(
+        &self,
+        worker: &mut Worker,
+        journal: &mut Journal,
+        news: &Arc<News>,
+    ) -> Result<(), HeartbeatError> {
         let mut contact = Contact::default();
         while !news.is_ending() {
             let began = Instant::now();
@@ -169,8 +175,15 @@ impl Pulse {
                 version: vedette_events::release::VERSION.into(),
                 pid: std::process::id(),
                 cameras: worker.reports(),
+                spooled_events: worker.spooled_events(),
+                log: journal.next_lines(),
             };
-            match self.beat(&heartbeat) {
+            let answer = self.beat(&heartbeat);
+            // What the control plane refuses once it refuses again: the cameras matter more than these lines.
+            if matches!(answer, Ok(_) | Err(HeartbeatError::Status { .. })) {
+                journal.settled();
+            }
+            match answer {
                 Ok(reply) => {
                     contact.answered(&self.control_plane.url);
                     worker.reconcile(reply.cameras);

@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
-use vedette_events::release::FULL_VERSION;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
+use vedette_events::capture::{Captured, capture};
+use vedette_events::release::FULL_VERSION;
 use vedette_pipelines::camera::{Patience, Surroundings};
 use vedette_pipelines::elements;
 use vedette_pipelines::heartbeat::{Pulse, control_plane_url};
+use vedette_pipelines::journal::{self, Journal};
 use vedette_pipelines::launch::ControlPlane;
 use vedette_pipelines::signal::News;
 use vedette_pipelines::worker::Worker;
@@ -56,9 +60,10 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    match run(arguments) {
+    let terminal = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let (capture, captured) = capture(journal::CAPACITY);
+    tracing_subscriber::registry().with(filter).with(terminal).with(capture).init();
+    match run(arguments, captured) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -67,7 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments, captured: Captured) -> anyhow::Result<()> {
     let url = control_plane_url(&arguments.url)?;
     let control_plane = ControlPlane { url, token: arguments.token };
     let id = arguments.id.unwrap_or_else(|| gst::glib::host_name().to_string());
@@ -97,7 +102,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let mut worker = Worker::new(surroundings);
     tracing::info!(worker = id, version = FULL_VERSION, "started");
-    let outcome = pulse.keep_beating(&mut worker, &news);
+    let outcome = pulse.keep_beating(&mut worker, &mut Journal::of(captured), &news);
     let late = worker.shut_down(SHUTDOWN);
     if late > 0 {
         tracing::warn!(cameras = late, "cameras did not stop in time");

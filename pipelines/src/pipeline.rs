@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use vedette_events::{CameraAssignment, CameraStats};
+use vedette_events::{CameraAssignment, CameraStats, EventStats, InferenceStats};
 
 use crate::failure::{Failure, Part, explain};
 use crate::figures::Figures;
@@ -54,6 +54,8 @@ pub struct Meter {
     figures: Arc<Figures>,
     detect: gst::Element,
     track: gst::Element,
+    embed: gst::Element,
+    sink: gst::Element,
     entry: gst::Pad,
 }
 
@@ -66,19 +68,39 @@ impl Meter {
     /// The figures now.
     pub fn stats(&self) -> CameraStats {
         let mut stats = self.figures.stats(Instant::now());
-        stats.faces = figure(&self.track, "faces").try_into().unwrap_or(u32::MAX);
-        stats.dropped = stats.dropped.saturating_add(figure(&self.detect, "dropped"));
+        let detect = ElementStats::of(&self.detect);
+        let (embed, sink) = (ElementStats::of(&self.embed), ElementStats::of(&self.sink));
+        stats.faces = ElementStats::of(&self.track).count("faces").try_into().unwrap_or(u32::MAX);
+        stats.dropped = stats.dropped.saturating_add(detect.count("dropped"));
+        stats.detection = detect.inference("inferences");
+        stats.embedding = embed.inference("embedded");
+        stats.events = EventStats {
+            delivered: sink.count("delivered"),
+            rejected: sink.count("rejected"),
+            lost: sink.count("lost"),
+        };
         stats
     }
 }
 
-/// One number of an element's `stats`.
-fn figure(element: &gst::Element, name: &str) -> u64 {
-    if !element.has_property_with_type("stats", gst::Structure::static_type()) {
-        return 0;
+/// What an element's property `stats` says, if it has one: a template may put another in its place.
+struct ElementStats(Option<gst::Structure>);
+
+impl ElementStats {
+    fn of(element: &gst::Element) -> Self {
+        let has_stats = element.has_property_with_type("stats", gst::Structure::static_type());
+        Self(has_stats.then(|| element.property::<Option<gst::Structure>>("stats")).flatten())
     }
-    let stats = element.property::<Option<gst::Structure>>("stats");
-    stats.and_then(|stats| stats.get(name).ok()).unwrap_or_default()
+
+    fn count(&self, name: &str) -> u64 {
+        self.0.as_ref().and_then(|stats| stats.get(name).ok()).unwrap_or_default()
+    }
+
+    /// What a model did; `work` is what its pieces of work are called.
+    fn inference(&self, work: &str) -> InferenceStats {
+        let total_ms: f64 = self.0.as_ref().and_then(|stats| stats.get("work-ms").ok()).unwrap_or_default();
+        InferenceStats { count: self.count(work), total_s: total_ms / 1000.0 }
+    }
 }
 
 impl Pipeline {
@@ -107,6 +129,8 @@ impl Pipeline {
             figures: Arc::default(),
             detect: element("detect")?,
             track: element("track")?,
+            embed: element("embed")?,
+            sink: element("sink")?,
             entry: entry.clone(),
         };
         let bus =

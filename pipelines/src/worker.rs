@@ -8,6 +8,7 @@ use vedette_events::{CameraAssignment, CameraReport};
 
 use crate::camera::{Camera, Ending, Surroundings};
 use crate::pipeline::Meter;
+use crate::spooled::SpoolDepth;
 
 /// The cameras a worker holds.
 pub struct Worker {
@@ -15,12 +16,18 @@ pub struct Worker {
     cameras: BTreeMap<String, Camera>,
     /// Threads that were asked to stop, by camera.
     endings: BTreeMap<String, Ending>,
+    spool: SpoolDepth,
 }
 
 impl Worker {
     /// A worker without cameras.
     pub fn new(surroundings: Surroundings) -> Self {
-        Self { surroundings: Arc::new(surroundings), cameras: BTreeMap::new(), endings: BTreeMap::new() }
+        Self {
+            spool: SpoolDepth::new(&surroundings.data_dir),
+            surroundings: Arc::new(surroundings),
+            cameras: BTreeMap::new(),
+            endings: BTreeMap::new(),
+        }
     }
 
     /// Makes the cameras that run those in `assignments`: starts new ones, restarts those with another run, stops the
@@ -49,6 +56,11 @@ impl Worker {
     /// What every camera has to report.
     pub fn reports(&self) -> Vec<CameraReport> {
         self.cameras.values().map(Camera::report).collect()
+    }
+
+    /// Events of this host that nobody has acknowledged yet.
+    pub(crate) fn spooled_events(&mut self) -> u64 {
+        self.spool.events()
     }
 
     /// A reader of a camera's pipeline, while it has one.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::clip::Clip;
 use common::plane::Plane;
 use common::{TOKEN, assignment, file_url, have_models};
-use vedette_events::{CameraState, EventKind};
+use vedette_events::{CameraState, EventKind, Severity};
 
 fn worker(plane: &Plane, data: &tempfile::TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vedette-worker"));
@@ -83,6 +83,27 @@ fn it_ends_with_the_program_that_holds_its_standard_input() {
     assert_eq!(first.pid, child.id());
     assert_eq!(first.version, env!("CARGO_PKG_VERSION"));
     drop(child.stdin.take());
+    let (status, _, log) = ended(child);
+    assert!(status.success(), "{log}");
+}
+
+#[test]
+fn what_it_warns_of_reaches_the_control_plane() {
+    let data = tempfile::tempdir().unwrap();
+    let plane = Plane::open();
+    std::fs::create_dir_all(data.path().join("spool/gone")).unwrap();
+    std::fs::write(data.path().join("spool/gone/1.json"), "{}").unwrap();
+    plane.assign(vec![assignment("missing", 1, "file:///there/is/no/such/clip.mp4")]);
+    let child = worker(&plane, &data).spawn().unwrap();
+    let heartbeat = plane.heartbeat("heartbeat with a line", |heartbeat| !heartbeat.log.is_empty());
+    let line = &heartbeat.log[0];
+    assert_eq!((line.level, line.target.as_str()), (Severity::Error, "vedette_pipelines::camera"));
+    assert_eq!(line.fields["camera"], "missing");
+    assert!(line.message.contains("was not found"), "{line:?}");
+    assert_eq!(heartbeat.spooled_events, 1);
+    let next = plane.heartbeat("next heartbeat", |_| true);
+    assert!(next.log.iter().all(|again| again.id != line.id), "what was answered is not sent again");
+    end(&child);
     let (status, _, log) = ended(child);
     assert!(status.success(), "{log}");
 }

@@ -46,6 +46,10 @@ fn a_file_is_analysed_once_and_stays_finished_until_another_run() {
     let report = plane.report("cam_01", CameraState::Stopped);
     assert_eq!((report.run, report.last_error), (1, None));
     assert_eq!((report.stats.width, report.stats.height, report.stats.dropped), (640, 480, 0));
+    let (detection, embedding) = (report.stats.detection, report.stats.embedding);
+    assert_eq!((report.stats.frames, report.reconnects), (50, 0));
+    assert!((1..=50).contains(&detection.count) && detection.total_s > 0.0, "{detection:?}");
+    assert!(embedding.count > 0 && embedding.total_s > 0.0, "{embedding:?}");
     let left = plane.event("a face that left", |event| event.kind == EventKind::Left);
     assert_eq!(left.camera_id, "cam_01");
     plane.event("a stranger", |event| event.kind == EventKind::Unknown && event.person.is_none());

@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Migrate(arguments) => runtime()?.block_on(migrate::run(arguments)),
         Command::User(arguments) => runtime()?.block_on(user::run(arguments)),
         Command::Import(arguments) => import::run(arguments),

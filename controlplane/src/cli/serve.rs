@@ -6,10 +6,12 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use vedette_events::capture::Captured;
 
 use super::ConfigArguments;
 use crate::audit::{Action, Actor, Entry};
-use crate::logging;
+use crate::config::Config;
+use crate::logging::{self, Log};
 use crate::startup::{self, App};
 use crate::state::State;
 
@@ -25,14 +27,15 @@ pub(super) struct ServeArguments {
     port: Option<u16>,
 }
 
-pub(super) async fn run(arguments: ServeArguments) -> Result<()> {
+/// Serves until the process is told to end. What is left of the log is written last of all.
+pub(super) fn run(arguments: ServeArguments) -> Result<()> {
     let mut config = arguments.config.load()?;
     let server = &mut config.file.server;
     server.host = arguments.host.unwrap_or(server.host);
     server.port = arguments.port.unwrap_or(server.port);
 
     startup::prepare_data_dir(&config.environment.data_dir)?;
-    let _log = logging::init(&config.file.logging, &config.environment.data_dir)?;
+    let Log { captured, rest } = logging::init(&config.file.logging, &config.environment)?;
     tracing::info!(
         version = vedette_events::release::FULL_VERSION,
         stage = ?config.stage,
@@ -40,11 +43,18 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<()> {
         data = %config.environment.data_dir.display(),
         "starting"
     );
+    let outcome = super::runtime()?.block_on(serve(config, arguments.config, captured));
+    tracing::info!("ended");
+    drop(rest);
+    outcome
+}
+
+async fn serve(config: Config, settings: ConfigArguments, captured: Captured) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be handled")?;
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be handled")?;
     let hangup = signal(SignalKind::hangup()).context("signals cannot be handled")?;
-    let app = App::start(config).await?;
-    tokio::spawn(follow_log_level(hangup, arguments.config, app.state().clone()));
+    let app = App::start(config).await?.with_log(captured);
+    tokio::spawn(follow_log_level(hangup, settings, app.state().clone()));
     app.run(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -191,6 +191,8 @@ pub struct EnvironmentSettings {
     pub metrics_token: Option<SecretString>,
     /// `VEDETTE_WORKER`: the worker's binary, when it lies neither beside ours nor on the path.
     pub worker_binary: Option<PathBuf>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: a collector that traces are sent to.
+    pub otlp_endpoint: Option<String>,
     /// `VEDETTE_KEY`: seals templates and cameras' sources; a file in the data folder when it is not set.
     pub key: Option<SecretString>,
     /// `VEDETTE_KEY_PREVIOUS`: keys before it, which still open what they sealed.
@@ -216,6 +218,7 @@ impl EnvironmentSettings {
             worker_token: environment.secret("VEDETTE_WORKER_TOKEN"),
             metrics_token: environment.secret("METRICS_TOKEN"),
             worker_binary: environment.get("VEDETTE_WORKER").map(PathBuf::from),
+            otlp_endpoint: environment.get("OTEL_EXPORTER_OTLP_ENDPOINT").map(|url| url.trim().to_owned()),
             key: environment.secret("VEDETTE_KEY"),
             previous_keys: environment
                 .get("VEDETTE_KEY_PREVIOUS")

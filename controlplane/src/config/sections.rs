@@ -237,16 +237,36 @@ fn yes() -> bool {
 pub struct LoggingConfig {
     /// What is worth a line.
     pub level: LogLevel,
+    /// What a line looks like.
+    pub format: LogFormat,
     /// When a new file is begun.
     pub rotation: LogRotation,
+    /// Size in megabytes at which a new file is begun earlier.
+    pub max_file_mb: Whole<1, 10_000>,
     /// Files kept.
     pub retention: Whole<1, 1000>,
 }
 
 impl Default for LoggingConfig {
     fn default() -> Self {
-        Self { level: LogLevel::Info, rotation: LogRotation::Daily, retention: Whole::new::<30>() }
+        Self {
+            level: LogLevel::Info,
+            format: LogFormat::Text,
+            rotation: LogRotation::Daily,
+            max_file_mb: Whole::new::<32>(),
+            retention: Whole::new::<30>(),
+        }
     }
+}
+
+/// `logging.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line, for programs.
+    Json,
 }
 
 /// `logging.level`.
@@ -332,10 +352,20 @@ pub struct RetentionConfig {
     pub snapshots: Whole<0, 36_500>,
     /// Faces of strangers.
     pub unknowns: Whole<0, 36_500>,
+    /// Warnings and errors in the database.
+    pub system_log: Whole<0, 36_500>,
+    /// What users and programs did.
+    pub audit_log: Whole<0, 36_500>,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { detections: Whole::new::<90>(), snapshots: Whole::new::<30>(), unknowns: Whole::new::<30>() }
+        Self {
+            detections: Whole::new::<90>(),
+            snapshots: Whole::new::<30>(),
+            unknowns: Whole::new::<30>(),
+            system_log: Whole::new::<30>(),
+            audit_log: Whole::new::<365>(),
+        }
     }
 }

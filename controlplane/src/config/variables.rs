@@ -65,4 +65,9 @@ pub const VARIABLES: &[Variable] = &[
     secret("METRICS_TOKEN", "shows /metrics to other hosts (Authorization: Bearer), 16 characters or more"),
     secret("VEDETTE_WORKER_TOKEN", "lets workers of other hosts in, 16 characters or more"),
     open("VEDETTE_WORKER", "", "the worker's program, when it lies neither beside ours nor on the path"),
+    open(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "an OpenTelemetry collector that traces are sent to over HTTP, such as http://127.0.0.1:4318",
+    ),
 ];

@@ -1,8 +1,8 @@
-//! The audit log.
+//! The log of all servers and workers: audit entries, and warnings and errors.
 
 use sea_orm::entity::prelude::*;
 
-/// Something that was done, or tried.
+/// Something that was done, or tried, or went wrong.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "system_logs")]
 pub struct Model {
@@ -11,12 +11,16 @@ pub struct Model {
     pub id: Uuid,
     /// When.
     pub timestamp: DateTimeUtc,
-    /// `info` or `warning`.
+    /// `audit` or `system`.
+    pub source: String,
+    /// `info`, `warning` or `error`.
     pub level: String,
-    /// What it belongs to, such as `auth` or `cameras`.
+    /// What it belongs to: `auth` or `cameras`, or the part of a program that a line comes from.
     pub category: String,
-    /// What was done, such as `login`; see [`crate::audit::Action`].
+    /// What was done, such as `login`; see [`crate::audit::Action`]. Empty for lines of `system`.
     pub action: String,
+    /// What a line of `system` says.
+    pub message: Option<String>,
     /// User or API key that did it.
     pub actor_id: Option<Uuid>,
     /// The same by name, which outlives the user.
@@ -25,6 +29,8 @@ pub struct Model {
     pub subject: Option<String>,
     /// IP address the request came from.
     pub address: Option<String>,
+    /// The server or worker a line of `system` comes from.
+    pub origin: Option<String>,
     /// What else there is to say; never a secret.
     pub details: Option<Json>,
 }

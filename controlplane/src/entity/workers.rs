@@ -21,6 +21,8 @@ pub struct Model {
     pub last_seen: DateTimeUtc,
     /// What it said about its cameras, as JSON.
     pub reports: String,
+    /// Events that wait on its disk.
+    pub spooled_events: i64,
 }
 
 /// No relation is walked from here.

@@ -8,10 +8,13 @@ mod stream;
 
 pub(crate) use batch::decode_snapshot;
 
+use std::time::Instant;
+
+use tracing::Instrument as _;
 use utoipa::OpenApi;
 use warp::Filter as _;
 
-pub use stream::consume as consume_stream;
+pub use stream::{consume as consume_stream, entries as stream_entries};
 
 use crate::detections::DetectionView;
 use crate::error::ApiError;
@@ -40,8 +43,11 @@ const MAX_NEWS: usize = 100;
 
 /// Stores events, however they came, counts them and tells everybody who watches.
 async fn take(state: &State, events: Vec<batch::CheckedEvent>) -> Result<service::Receipt, ApiError> {
-    let service::Stored { receipt, rows } = service::store(state, events).await?;
+    let begun = Instant::now();
+    let span = tracing::info_span!("ingest", events = i64::try_from(events.len()).unwrap_or(i64::MAX));
+    let service::Stored { receipt, rows } = service::store(state, events).instrument(span).await?;
     state.metrics.count_events(receipt.accepted, receipt.duplicates);
+    state.metrics.count_batch(begun, rows.iter().map(|row| row.timestamp));
     let old = rows.len().saturating_sub(MAX_NEWS);
     for row in rows.into_iter().skip(old) {
         state.live.publish("event", &DetectionView::from(row));

@@ -16,7 +16,7 @@ use redis::{AsyncCommands as _, RedisError};
 use super::batch::{self, CheckedEvent};
 use crate::config::StreamName;
 use crate::redis_link::RedisLink;
-use crate::state::State;
+use crate::state::{AppState, State};
 
 /// The consumer group of all instances.
 const GROUP: &str = "vedette";
@@ -47,6 +47,13 @@ pub async fn consume(state: State, redis: Arc<RedisLink>, stream: StreamName) {
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Entries of the stream the settings name, which are not stored yet; `None` without one, or without an answer.
+pub async fn entries(state: &AppState) -> Option<u64> {
+    let stream = state.config.file.events.redis_stream.as_ref()?;
+    let mut command = redis::cmd("XLEN");
+    state.redis.as_ref()?.query(command.arg(stream.as_str())).await
 }
 
 struct Consumer {

@@ -1,14 +1,17 @@
-//! HTTP side of the server's own log.
+//! HTTP side of the log.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 use warp::Reply;
 
+use super::model::{LogFilter, LogView};
+use super::service;
 use crate::audit::{Action, Actor, Entry};
 use crate::auth::CurrentUser;
 use crate::config::LogLevel;
 use crate::error::ApiError;
+use crate::filters::{Page, PageQuery, PageRequest};
 use crate::logging;
 use crate::state::State;
 
@@ -18,6 +21,25 @@ use crate::state::State;
 #[schema(examples(json!({ "level": "debug" })))]
 pub(super) struct LevelSetting {
     level: LogLevel,
+}
+
+/// Search the log
+///
+/// What users and programs did (`audit`), and warnings and errors of all servers and workers (`system`).
+#[utoipa::path(
+    get,
+    path = "/api/logs",
+    params(LogFilter, PageQuery),
+    responses((status = 200, description = "One page, the latest first.", body = Page<LogView>)),
+    security(("token" = ["admin"]))
+)]
+pub(super) async fn list(
+    state: State,
+    _user: CurrentUser,
+    filter: LogFilter,
+    page: PageRequest,
+) -> Result<impl Reply, ApiError> {
+    Ok(warp::reply::json(&service::list(&state.db, &filter, page).await?))
 }
 
 /// Set how much is logged

@@ -3,6 +3,8 @@
 //! They tell how busy a place is, so not everybody may read them: programs on this host may, those that show
 //! `METRICS_TOKEN` may, and with `metrics.public: true` anybody may.
 
+mod cameras;
+mod figures;
 mod registry;
 mod retention;
 
@@ -14,14 +16,15 @@ use warp::Filter as _;
 use warp::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use warp::reply::Response;
 
-pub use registry::Metrics;
+pub use figures::{InferenceFigures, LogFigures, StatementFigures, write_wait_histogram};
 use registry::Readings;
+pub use registry::{Metrics, UnderWay};
 pub(crate) use retention::{Kept, RetentionFigures};
 
 use crate::error::ApiError;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
-use crate::{auth, cameras};
+use crate::{auth, database, ingest};
 
 /// What proxies add. A proxy of this host speaks for others, known to us as a proxy or not.
 const SIGNS_OF_A_PROXY: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
@@ -63,13 +66,16 @@ async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Re
         return Err(ApiError::authentication(message));
     }
     let is_available = state.database_probe.is_available(&state.db, &state.config.environment).await;
-    let cameras = cameras::all(&state).await.unwrap_or_default();
+    let cameras = crate::cameras::statuses(&state).await.unwrap_or_default();
     let text = state.metrics.render(Readings {
         is_database_up: is_available,
         is_storage_up: state.storage.is_available().await,
         is_redis_up: state.redis.as_ref().map(|redis| redis.is_connected()),
+        stream_entries: ingest::stream_entries(&state).await,
+        pool: database::pool_size(&state.db),
         workers: state.workers.fresh_workers(),
-        cameras: cameras.iter().map(|camera| camera.status()).collect(),
+        cameras,
+        spooled_events: state.workers.spooled_events(),
         live_clients: state.live.clients(),
     })?;
     let mut response = Response::new(text.into());

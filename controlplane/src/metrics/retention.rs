@@ -20,6 +20,8 @@ pub(crate) enum Kept {
     Snapshots,
     /// Visits.
     Visits,
+    /// Entries of the log.
+    LogEntries,
     /// Files or objects.
     Pictures,
     /// Of these, those no row named.
@@ -27,8 +29,15 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    const ALL: [Self; 6] =
-        [Self::Detections, Self::Strangers, Self::Snapshots, Self::Visits, Self::Pictures, Self::Orphans];
+    const ALL: [Self; 7] = [
+        Self::Detections,
+        Self::Strangers,
+        Self::Snapshots,
+        Self::Visits,
+        Self::LogEntries,
+        Self::Pictures,
+        Self::Orphans,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -36,6 +45,7 @@ impl Kept {
             Self::Strangers => "strangers",
             Self::Snapshots => "snapshots",
             Self::Visits => "visits",
+            Self::LogEntries => "log_entries",
             Self::Pictures => "pictures",
             Self::Orphans => "orphans",
         }

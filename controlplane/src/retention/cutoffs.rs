@@ -13,6 +13,10 @@ pub(super) struct Cutoffs {
     pub(super) snapshots: Option<DateTime<Utc>>,
     /// Pictures and embeddings of strangers, whose detections stay.
     pub(super) strangers: Option<DateTime<Utc>>,
+    /// Warnings and errors.
+    pub(super) system_log: Option<DateTime<Utc>>,
+    /// What users and programs did.
+    pub(super) audit_log: Option<DateTime<Utc>>,
 }
 
 impl Cutoffs {
@@ -26,6 +30,8 @@ impl Cutoffs {
             detections: cutoff(config.detections.get()),
             snapshots: cutoff(config.snapshots.get()),
             strangers: cutoff(config.unknowns.get()),
+            system_log: cutoff(config.system_log.get()),
+            audit_log: cutoff(config.audit_log.get()),
         }
     }
 
@@ -51,7 +57,10 @@ mod tests {
 
     #[test]
     fn zero_keeps_for_good() {
-        assert_eq!(cutoffs("{detections: 0, snapshots: 0, unknowns: 0}"), Cutoffs::default());
+        assert_eq!(
+            cutoffs("{detections: 0, snapshots: 0, unknowns: 0, system_log: 0, audit_log: 0}"),
+            Cutoffs::default()
+        );
         let some = cutoffs("{detections: 90, snapshots: 0, unknowns: 7}");
         assert_eq!((some.detections, some.snapshots, some.strangers), (day(10), None, day(93)));
     }

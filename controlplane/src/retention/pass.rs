@@ -18,8 +18,9 @@ use crate::database;
 use crate::detections::{self, Part, Removed};
 use crate::discards;
 use crate::entity::detections::{Column, Entity};
-use crate::entity::sessions as visits;
+use crate::entity::{sessions as visits, system_logs};
 use crate::error::{ApiError, ErrorKind};
+use crate::logs;
 use crate::metrics::{Kept, RetentionFigures};
 use crate::sessions;
 use crate::storage::{ObjectKey, Storage};
@@ -36,6 +37,8 @@ enum Step {
     Strangers(DateTime<Utc>),
     Snapshots(DateTime<Utc>),
     Visits(DateTime<Utc>),
+    /// Entries of a source.
+    Log(&'static str, DateTime<Utc>),
 }
 
 impl Step {
@@ -45,6 +48,8 @@ impl Step {
             cutoffs.strangers.map(Self::Strangers),
             cutoffs.snapshots.map(Self::Snapshots),
             cutoffs.detections.map(Self::Visits),
+            cutoffs.system_log.map(|before| Self::Log(logs::SYSTEM, before)),
+            cutoffs.audit_log.map(|before| Self::Log(logs::AUDIT, before)),
         ];
         steps.into_iter().flatten()
     }
@@ -61,6 +66,10 @@ impl Step {
             }
             Self::Visits(before) => {
                 let rows = sessions::remove_ended(transaction, before, limit).await?;
+                Ok(Removed { rows, ..Removed::default() })
+            }
+            Self::Log(source, before) => {
+                let rows = logs::remove_old(transaction, source, before, limit).await?;
                 Ok(Removed { rows, ..Removed::default() })
             }
         }
@@ -112,6 +121,10 @@ pub(super) async fn preview(db: &DatabaseConnection, cutoffs: &Cutoffs) -> Resul
             }
             Step::Visits(before) => {
                 report.visits = visits::Entity::find().filter(sessions::ended(before)).count(db).await?;
+            }
+            Step::Log(source, before) => {
+                let old = system_logs::Entity::find().filter(logs::old(source, before));
+                report.log_entries += old.count(db).await?;
             }
         }
     }
@@ -255,6 +268,7 @@ impl<'a> Pass<'a> {
             Step::Strangers(_) => (&mut self.report.strangers, Kept::Strangers),
             Step::Snapshots(_) => (&mut self.report.snapshots, Kept::Snapshots),
             Step::Visits(_) => (&mut self.report.visits, Kept::Visits),
+            Step::Log(..) => (&mut self.report.log_entries, Kept::LogEntries),
         };
         *sum += rows;
         self.figures.removed(kept, rows);

@@ -20,6 +20,7 @@ use crate::config::{Network, Origin};
 use crate::error::{self, ApiError};
 use crate::filters::Route;
 use crate::limits::Class;
+use crate::logging::traces;
 use crate::state::State;
 
 /// Longest time between the last of a request's body and the head of its answer. What waits on purpose waits less.
@@ -62,6 +63,7 @@ impl Door {
         is_tls: bool,
     ) -> Response {
         let started = Instant::now();
+        let _under_way = self.state.metrics.begin_request();
         let client = Client::of(peer, is_tls, request.headers(), self.proxies());
         let request_id = client.request_id.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -73,6 +75,7 @@ impl Door {
         request.extensions_mut().insert(IsHttps(client.is_https));
 
         let span = tracing::info_span!("request", id = %request_id);
+        traces::adopt(&span, request.headers());
         let admitted = AssertUnwindSafe(self.admit(request, client.address)).catch_unwind();
         let response = admitted
             .instrument(span.clone())
@@ -84,6 +87,7 @@ impl Door {
         headers::add(&mut response, &path, &request_id);
         let elapsed = started.elapsed();
         self.state.metrics.count_request(&method, &path, response.status(), elapsed);
+        traces::describe(&span, &method, &path, response.status());
         log(&method, &path, &response, elapsed);
         response
     }

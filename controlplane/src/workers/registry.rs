@@ -26,6 +26,8 @@ pub struct LiveStatus {
     pub stats: CameraStats,
     /// What went wrong last in this run.
     pub last_error: Option<String>,
+    /// How often the source was lost in this run.
+    pub reconnects: u64,
     /// The worker that holds the camera.
     pub worker: Option<String>,
 }
@@ -50,7 +52,12 @@ struct Inner {
 struct Worker {
     seen_at: Instant,
     reports: HashMap<String, CameraReport>,
+    spooled_events: u64,
 }
+
+/// A worker's whole report as the database has it: its id, how old the report is, its cameras, and how many events wait on
+/// its disk.
+pub(super) type StoredReport = (String, Duration, Vec<CameraReport>, u64);
 
 impl Worker {
     fn is_fresh(&self, now: Instant) -> bool {
@@ -60,7 +67,7 @@ impl Worker {
 
 impl Inner {
     /// Takes a worker's report, unless a later one is there.
-    fn take(&mut self, worker_id: String, seen_at: Instant, reports: Vec<CameraReport>) {
+    fn take(&mut self, worker_id: String, seen_at: Instant, reports: Vec<CameraReport>, spooled_events: u64) {
         if self.workers.get(&worker_id).is_some_and(|worker| worker.seen_at > seen_at) {
             return;
         }
@@ -68,7 +75,7 @@ impl Inner {
             self.ran.insert(report.camera_id.clone(), report.run);
         }
         let reports = reports.into_iter().map(|report| (report.camera_id.clone(), report)).collect();
-        self.workers.insert(worker_id, Worker { seen_at, reports });
+        self.workers.insert(worker_id, Worker { seen_at, reports, spooled_events });
     }
 }
 
@@ -89,11 +96,12 @@ impl WorkerRegistry {
         &self,
         worker_id: &str,
         reports: Vec<CameraReport>,
+        spooled_events: u64,
         held: impl IntoIterator<Item = String>,
         now: Instant,
     ) {
         let mut inner = self.lock();
-        inner.take(worker_id.to_owned(), now, reports);
+        inner.take(worker_id.to_owned(), now, reports, spooled_events);
         inner.holders.retain(|_, holder| holder != worker_id);
         inner.holders.extend(held.into_iter().map(|camera_id| (camera_id, worker_id.to_owned())));
     }
@@ -102,14 +110,14 @@ impl WorkerRegistry {
     /// run.
     pub(super) fn refresh(
         &self,
-        workers: Vec<(String, Duration, Vec<CameraReport>)>,
+        workers: Vec<StoredReport>,
         holders: HashMap<String, String>,
         is_wanted: impl Fn(&str) -> bool,
         now: Instant,
     ) {
         let mut inner = self.lock();
-        for (id, age, reports) in workers {
-            inner.take(id, now.checked_sub(age).unwrap_or(now), reports);
+        for (id, age, reports, spooled_events) in workers {
+            inner.take(id, now.checked_sub(age).unwrap_or(now), reports, spooled_events);
         }
         inner.workers.retain(|_, worker| worker.is_fresh(now));
         inner.holders = holders;
@@ -133,6 +141,14 @@ impl WorkerRegistry {
         self.lock().workers.values().filter(|worker| worker.is_fresh(now)).count()
     }
 
+    /// Events that wait on the disks of workers that report, by worker.
+    pub fn spooled_events(&self) -> Vec<(String, u64)> {
+        let now = Instant::now();
+        let inner = self.lock();
+        let fresh = inner.workers.iter().filter(|(_, worker)| worker.is_fresh(now));
+        fresh.map(|(id, worker)| (id.clone(), worker.spooled_events)).collect()
+    }
+
     fn status_at(&self, camera: &cameras::Model, now: Instant) -> LiveStatus {
         if !camera.should_run {
             return LiveStatus::default();
@@ -150,6 +166,7 @@ impl WorkerRegistry {
                 state: report.state,
                 stats: if is_running { report.stats } else { CameraStats::default() },
                 last_error: report.last_error.clone(),
+                reconnects: report.reconnects,
                 worker,
             };
         }
@@ -160,6 +177,7 @@ impl WorkerRegistry {
             state: if had_frames { CameraState::Reconnecting } else { CameraState::Starting },
             stats: CameraStats::default(),
             last_error: (is_overdue && !is_anyone_there).then(|| NO_WORKER.to_owned()),
+            reconnects: 0,
             worker,
         }
     }
@@ -189,11 +207,11 @@ mod tests {
 
     fn report(run: u64, state: CameraState) -> CameraReport {
         let stats = CameraStats { fps: 25.0, ..CameraStats::default() };
-        CameraReport { camera_id: "cam_01".to_owned(), run, state, stats, last_error: None }
+        CameraReport { camera_id: "cam_01".to_owned(), run, state, stats, last_error: None, reconnects: 0 }
     }
 
     fn beat(registry: &WorkerRegistry, id: &str, reports: Vec<CameraReport>, now: Instant) {
-        registry.report(id, reports, ["cam_01".to_owned()], now);
+        registry.report(id, reports, 0, ["cam_01".to_owned()], now);
     }
 
     #[test]
@@ -230,14 +248,14 @@ mod tests {
         let reports = || vec![report(1, CameraState::Running)];
         let old = FRESH_FOR + Duration::from_secs(1);
         registry.refresh(
-            vec![("far".to_owned(), Duration::from_secs(1), reports())],
+            vec![("far".to_owned(), Duration::from_secs(1), reports(), 0)],
             holders(),
             |_| true,
             now,
         );
         assert_eq!(registry.status_at(&camera(1), now).worker.as_deref(), Some("far"));
         assert_eq!(registry.status_at(&camera(1), now).state, CameraState::Running);
-        registry.refresh(vec![("far".to_owned(), old, reports())], holders(), |_| true, now + old);
+        registry.refresh(vec![("far".to_owned(), old, reports(), 0)], holders(), |_| true, now + old);
         assert_eq!(registry.status_at(&camera(1), now + old).state, CameraState::Reconnecting);
     }
 
@@ -245,7 +263,7 @@ mod tests {
     fn an_older_report_does_not_replace_a_newer_one() {
         let (registry, now) = (WorkerRegistry::default(), Instant::now());
         beat(&registry, "one", vec![report(1, CameraState::Running)], now);
-        let stale = vec![("one".to_owned(), Duration::from_secs(1), vec![report(1, CameraState::Error)])];
+        let stale = vec![("one".to_owned(), Duration::from_secs(1), vec![report(1, CameraState::Error)], 0)];
         let holders = HashMap::from([("cam_01".to_owned(), "one".to_owned())]);
         registry.refresh(stale, holders, |_| true, now);
         assert_eq!(registry.status_at(&camera(1), now).state, CameraState::Running);

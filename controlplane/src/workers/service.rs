@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _,
     QuerySelect as _,
 };
-use vedette_events::{CameraReport, CameraState, Heartbeat, HeartbeatReply};
+use vedette_events::{CameraReport, CameraState, Heartbeat, HeartbeatReply, LogLine};
 
 use super::registry::FRESH_FOR;
 use super::{WorkerRegistry, errands, leases};
@@ -17,8 +17,13 @@ use crate::cameras::{self, CameraId};
 use crate::database;
 use crate::entity::{self, camera_leases, workers};
 use crate::error::ApiError;
+use crate::logs;
 use crate::state::{AppState, State};
 
+/// Lines of its log that are taken with one heartbeat; workers send fewer.
+const MAX_LINES: usize = 50;
+/// No line is older: its clock is wrong.
+const OLDEST_LINE: TimeDelta = TimeDelta::days(3650);
 /// How often the picture of all workers is refreshed.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
@@ -37,11 +42,12 @@ pub(super) async fn heartbeat(
         cameras::mark_ended(db, &camera.camera_id, run, camera.last_error.as_deref()).await?;
     }
     write_down(db, worker_id, &heartbeat).await?;
+    keep_lines(db, worker_id, heartbeat.log).await?;
     let mut wanted = cameras::assignments(db, keys, &state.pipeline_settings()).await?;
     let held = leases::claim(db, worker_id, wanted.iter().map(|camera| camera.camera_id.as_str())).await?;
     wanted.retain(|camera| held.contains(&camera.camera_id));
     let held = wanted.iter().map(|camera| camera.camera_id.clone());
-    registry.report(worker_id, heartbeat.cameras, held, Instant::now());
+    registry.report(worker_id, heartbeat.cameras, heartbeat.spooled_events, held, Instant::now());
     Ok(HeartbeatReply { cameras: wanted, errands: errands::take(state, worker_id).await? })
 }
 
@@ -56,11 +62,33 @@ async fn write_down(db: &DatabaseConnection, id: &str, heartbeat: &Heartbeat) ->
         first_seen: Set(now),
         last_seen: Set(now),
         reports: Set(serde_json::to_string(&heartbeat.cameras).map_err(ApiError::internal)?),
+        spooled_events: Set(heartbeat.spooled_events.try_into().unwrap_or(i64::MAX)),
     };
     let update = OnConflict::column(Column::Id)
-        .update_columns([Column::Host, Column::Version, Column::Pid, Column::LastSeen, Column::Reports])
+        .update_columns([
+            Column::Host,
+            Column::Version,
+            Column::Pid,
+            Column::LastSeen,
+            Column::Reports,
+            Column::SpooledEvents,
+        ])
         .to_owned();
     workers::Entity::insert(worker).on_conflict(update).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Keeps a worker's warnings and errors among those of everybody else.
+async fn keep_lines(
+    db: &DatabaseConnection,
+    worker_id: &str,
+    mut lines: Vec<LogLine>,
+) -> Result<(), ApiError> {
+    lines.truncate(MAX_LINES);
+    let now = Utc::now();
+    // A clock that is ahead must not keep a line at the list's head for good, and no database knows every year.
+    lines.iter_mut().for_each(|line| line.timestamp = line.timestamp.clamp(now - OLDEST_LINE, now));
+    logs::insert(db, &format!("worker:{worker_id}"), lines).await?;
     Ok(())
 }
 
@@ -88,7 +116,7 @@ async fn refresh(db: &DatabaseConnection, registry: &WorkerRegistry) -> Result<(
         let age = (now - row.last_seen).to_std().unwrap_or_default();
         // What a worker of another version wrote may not be read here; it counts as a worker without cameras.
         let reports: Vec<CameraReport> = serde_json::from_str(&row.reports).unwrap_or_default();
-        (row.id, age, reports)
+        (row.id, age, reports, row.spooled_events.try_into().unwrap_or_default())
     });
     let workers = workers.collect();
     let mut leases = camera_leases::Entity::find().all(db).await?;

@@ -21,22 +21,22 @@ pub(crate) fn input(text: &str) -> Stdio {
     file.into()
 }
 
-struct Installation(TempDir);
+pub(crate) struct Installation(pub(crate) TempDir);
 
 impl Installation {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n";
         std::fs::write(folder.path().join("config.yaml"), base).unwrap();
         Self(folder)
     }
 
-    fn data_dir(&self) -> std::path::PathBuf {
+    pub(crate) fn data_dir(&self) -> std::path::PathBuf {
         self.0.path().join("data")
     }
 
     /// A command that knows nothing of this machine's environment.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vedette"));
         command
             .args(arguments)
@@ -83,7 +83,7 @@ fn wait_until_it_listens(server: &mut Child) -> Vec<String> {
     panic!("the server does not listen:\n{}", seen.join("\n"));
 }
 
-fn stops_cleanly(mut server: Child, signal: Signal) {
+pub(crate) fn stops_cleanly(mut server: Child, signal: Signal) {
     kill(Pid::from_raw(server.id().try_into().unwrap()), signal).unwrap();
     assert!(server.wait().unwrap().success());
 }

@@ -40,6 +40,8 @@ fn events_of_the_stream_are_stored_once_and_let_go() {
     add(&redis, &event(3, None).to_string());
     wait_for_detections(&admin, 3);
     wait_until_empty(&redis);
+    let metrics = app.anyone().get("/metrics").text;
+    assert!(metrics.lines().any(|line| line == "vedette_ingest_stream_entries 0"), "{metrics}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use vedette_pipelines::camera::Patience;
 use vedette_pipelines::elements;
 use vedette_pipelines::heartbeat::{HeartbeatError, Pulse};
+use vedette_pipelines::journal::Journal;
 use vedette_pipelines::signal::News;
 use vedette_pipelines::worker::Worker;
 
@@ -35,7 +36,7 @@ impl Station {
         let until = Arc::clone(&news);
         let thread = std::thread::spawn(move || {
             let mut worker = Worker::new(surroundings);
-            let outcome = pulse.keep_beating(&mut worker, &until);
+            let outcome = pulse.keep_beating(&mut worker, &mut Journal::default(), &until);
             assert_eq!(worker.shut_down(LONG), 0, "every camera ends");
             outcome
         });

@@ -5,15 +5,20 @@
 //! ([`Heartbeat`], [`HeartbeatReply`]). The crate depends on serde and knows neither GStreamer nor HTTP,
 //! so either side can be built without the other. What all of them are a [`release`] of is here, too.
 
+#[cfg(feature = "capture")]
+pub mod capture;
 mod errand;
 mod event;
 mod gallery;
+mod log;
 pub mod release;
 mod worker;
 
 pub use errand::{CameraPicture, Errand, Outcome, Task};
 pub use event::{BoundingBox, EventKind, FaceEvent, FrameSize, Gender, PersonMatch};
 pub use gallery::{GalleryError, GalleryPerson, GallerySnapshot, decode_vector, encode_vector};
+pub use log::{LogLine, Severity};
 pub use worker::{
-    CameraAssignment, CameraReport, CameraState, CameraStats, Heartbeat, HeartbeatReply, PipelineSettings,
+    CameraAssignment, CameraReport, CameraState, CameraStats, EventStats, Heartbeat, HeartbeatReply,
+    InferenceStats, PipelineSettings,
 };

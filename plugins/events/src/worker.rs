@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Errand;
+use crate::{Errand, LogLine};
 
 /// State of one camera's pipeline, as users see it too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +35,28 @@ impl CameraState {
     }
 }
 
+/// What a model did for one camera since its pipeline started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct InferenceStats {
+    /// Frames looked at by a detector, faces by an embedder.
+    pub count: u64,
+    /// Seconds it took, all together.
+    pub total_s: f64,
+}
+
+/// What became of one camera's events since its pipeline started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventStats {
+    /// Acknowledged.
+    pub delivered: u64,
+    /// Refused for good, and set aside.
+    pub rejected: u64,
+    /// Lost because neither disk nor memory had room.
+    pub lost: u64,
+}
+
 /// Figures of one camera over the last second or so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -51,6 +73,18 @@ pub struct CameraStats {
     pub width: u32,
     /// Frame height in pixels; 0 until known.
     pub height: u32,
+    /// Frames analysed since the pipeline started.
+    #[serde(default)]
+    pub frames: u64,
+    /// Finding faces.
+    #[serde(default)]
+    pub detection: InferenceStats,
+    /// Making templates of faces.
+    #[serde(default)]
+    pub embedding: InferenceStats,
+    /// Events.
+    #[serde(default)]
+    pub events: EventStats,
 }
 
 /// One camera, as its worker sees it.
@@ -68,6 +102,9 @@ pub struct CameraReport {
     /// What went wrong last, and what to do about it. Never holds credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// How often the source was lost since this run began.
+    #[serde(default)]
+    pub reconnects: u64,
 }
 
 /// Sent by a worker once a second to `POST /api/workers/{id}/heartbeat`.
@@ -95,6 +132,12 @@ pub struct Heartbeat {
     pub pid: u32,
     /// Every camera the worker holds.
     pub cameras: Vec<CameraReport>,
+    /// Events on this worker's disk that nobody has acknowledged yet.
+    #[serde(default)]
+    pub spooled_events: u64,
+    /// Warnings and errors since the last heartbeat that was answered. One that is sent again counts once, by its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
 }
 
 /// How the elements of a camera's pipeline are set.

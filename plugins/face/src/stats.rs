@@ -29,6 +29,7 @@ pub(crate) struct Figures {
     dropped: AtomicU64,
     faces: AtomicU64,
     work: AtomicU64,
+    work_us: AtomicU64,
     failures: AtomicU64,
     latency_us: AtomicU64,
     latency_mean_us: AtomicU64,
@@ -43,6 +44,7 @@ impl Figures {
             &self.dropped,
             &self.faces,
             &self.work,
+            &self.work_us,
             &self.failures,
             &self.latency_us,
             &self.latency_mean_us,
@@ -69,6 +71,13 @@ impl Figures {
         self.work.fetch_add(count as u64, Relaxed);
     }
 
+    /// Counts `count` pieces of work that were begun at `begun`, and how long they took together.
+    pub(crate) fn worked_since(&self, begun: Instant, count: usize) {
+        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.work_us.fetch_add(took_us, Relaxed);
+        self.worked(count);
+    }
+
     /// Counts something that went wrong and was got over.
     pub(crate) fn failed(&self) {
         self.failures.fetch_add(1, Relaxed);
@@ -85,6 +94,13 @@ impl Figures {
             (mean_us * (SMOOTHING - 1)).saturating_add(latest_us) / SMOOTHING
         };
         self.latency_mean_us.store(next_us, Relaxed);
+    }
+
+    /// The same as [`Figures::to_structure`], and how long all pieces of work took together.
+    pub(crate) fn to_timed_structure(&self, element: &str, work: &str) -> gst::Structure {
+        let mut structure = self.to_structure(element, work);
+        structure.set("work-ms", self.work_us.load(Relaxed) as f64 / 1000.0);
+        structure
     }
 
     /// The figures as the property shows them; `work` is what the element's pieces of work are called.
@@ -115,13 +131,17 @@ mod tests {
         figures.frame(3, Instant::now());
         figures.frame(1, Instant::now());
         figures.dropped();
-        figures.worked(2);
-        let structure = figures.to_structure("facedetect", "inferences");
+        figures.worked(1);
+        let begun = Instant::now();
+        std::thread::sleep(Duration::from_millis(2));
+        figures.worked_since(begun, 1);
+        let structure = figures.to_timed_structure("facedetect", "inferences");
         assert_eq!(structure.name(), "application/x-facedetect-stats");
         assert_eq!(structure.get::<u64>("frames").unwrap(), 2);
         assert_eq!(structure.get::<u64>("faces").unwrap(), 1);
         assert_eq!(structure.get::<u64>("dropped").unwrap(), 1);
         assert_eq!(structure.get::<u64>("inferences").unwrap(), 2);
+        assert!(structure.get::<f64>("work-ms").unwrap() >= 2.0);
         figures.reset();
         assert_eq!(figures.to_structure("x", "y").get::<u64>("frames").unwrap(), 0);
     }

@@ -158,7 +158,7 @@ impl ObjectImpl for FaceDetect {
 
     fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == stats::PROPERTY {
-            return self.figures.to_structure("facedetect", "inferences").to_value();
+            return self.figures.to_timed_structure("facedetect", "inferences").to_value();
         }
         self.derived_property(id, pspec)
     }
@@ -290,12 +290,13 @@ impl FaceDetect {
             }
             _ => return Err(FrameError::NoFormat.into()),
         };
+        let begun = Instant::now();
         let faces = frame::with_view(buffer, &info, |view| detector.detect(view, &options, &mut scratch));
         if let Some(state) = &mut *self.state() {
             state.scratch = scratch;
         }
         let faces = faces??;
-        self.figures.worked(1);
+        self.figures.worked_since(begun, 1);
         gst::trace!(CAT, imp = self, "{} faces", faces.len());
         let size = (info.width(), info.height());
         Ok(faces.iter().filter(|face| write_face(buffer, size, face, detector.model_name())).count())

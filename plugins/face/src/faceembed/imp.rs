@@ -152,7 +152,7 @@ impl ObjectImpl for FaceEmbed {
 
     fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == stats::PROPERTY {
-            return self.figures.to_structure("faceembed", "embedded").to_value();
+            return self.figures.to_timed_structure("faceembed", "embedded").to_value();
         }
         self.derived_property(id, pspec)
     }
@@ -301,8 +301,9 @@ impl FaceEmbed {
             if landmarks.is_empty() {
                 return Ok(());
             }
+            let begun = Instant::now();
             let embeddings = embedder.embed(view, &landmarks)?;
-            self.figures.worked(embeddings.len());
+            self.figures.worked_since(begun, embeddings.len());
             for (index, embedding) in chosen.iter().zip(embeddings) {
                 let embedding = Embedding {
                     vector: embedding.as_slice().to_vec(),
