@@ -25,6 +25,7 @@ mod m20261125_000051_forget_unsealed_embeddings;
 mod m20261125_000052_create_erasures;
 mod m20261125_000081_create_discarded_pictures;
 mod m20261125_000082_create_task_leases;
+mod m20261125_000061_create_alerts;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000052_create_erasures::Migration),
             Box::new(m20261125_000081_create_discarded_pictures::Migration),
             Box::new(m20261125_000082_create_task_leases::Migration),
+            Box::new(m20261125_000061_create_alerts::Migration),
         ]
     }
 }
