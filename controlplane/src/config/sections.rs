@@ -33,6 +33,8 @@ pub struct FileConfig {
     pub security: SecurityConfig,
     /// Who may read `/metrics`.
     pub metrics: MetricsConfig,
+    /// How alerts are told.
+    pub alerts: AlertsConfig,
     /// How long data is kept.
     pub retention: RetentionConfig,
 }
@@ -322,6 +324,24 @@ pub enum Registration {
     Closed,
 }
 
+/// `alerts`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertsConfig {
+    /// Seconds a webhook may take to answer.
+    pub webhook_timeout: Whole<1, 60>,
+    /// Seconds after which an alert nobody takes is told no more.
+    pub give_up_after: Whole<1, 2_592_000>,
+    /// PEM certificates of who vouches for webhooks besides the public authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for AlertsConfig {
+    fn default() -> Self {
+        Self { webhook_timeout: Whole::new::<10>(), give_up_after: Whole::new::<86_400>(), ca_file: None }
+    }
+}
+
 /// `retention`, in days; 0 = for good.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -332,10 +352,17 @@ pub struct RetentionConfig {
     pub snapshots: Whole<0, 36_500>,
     /// Faces of strangers.
     pub unknowns: Whole<0, 36_500>,
+    /// Alerts.
+    pub alerts: Whole<0, 36_500>,
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { detections: Whole::new::<90>(), snapshots: Whole::new::<30>(), unknowns: Whole::new::<30>() }
+        Self {
+            detections: Whole::new::<90>(),
+            snapshots: Whole::new::<30>(),
+            unknowns: Whole::new::<30>(),
+            alerts: Whole::new::<90>(),
+        }
     }
 }
