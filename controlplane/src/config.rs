@@ -19,8 +19,7 @@ use thiserror::Error;
 pub use door::{Network, Origin, RateLimitConfig, StreamName};
 pub use environment::{
     BucketSettings, ClientTls, Environment, EnvironmentSettings, JwtSettings, MqttSettings, PostgresSettings,
-    RedisSettings,
-    Stage,
+    RedisSettings, Stage,
 };
 pub use print::describe;
 pub use ranges::{Share, Whole, parsed};

@@ -23,9 +23,9 @@ mod m20261125_000032_create_detection_confidences;
 mod m20261125_000041_create_detection_totals;
 mod m20261125_000051_forget_unsealed_embeddings;
 mod m20261125_000052_create_erasures;
+mod m20261125_000061_create_alerts;
 mod m20261125_000081_create_discarded_pictures;
 mod m20261125_000082_create_task_leases;
-mod m20261125_000061_create_alerts;
 
 /// All migrations, oldest first.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use model::{CameraId, CameraView, Resolution};
-pub use service::{all, apply_configured, assignments, mark_ended};
+pub use service::{all, apply_configured, assignments, mark_ended, statuses};
 pub use source_url::SourceUrl;
 
 use crate::auth::Role;

@@ -24,6 +24,7 @@ use crate::entity::cameras::{ActiveModel, Column, Entity, Model};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
 use crate::state::AppState;
+use crate::workers::LiveStatus;
 
 /// One page of all cameras, by id.
 pub(super) async fn list(state: &AppState, page: PageRequest) -> Result<Page<CameraView>, ApiError> {
@@ -41,6 +42,19 @@ pub(super) async fn list(state: &AppState, page: PageRequest) -> Result<Page<Cam
 pub async fn all(state: &AppState) -> Result<Vec<CameraView>, ApiError> {
     let cameras = Entity::find().order_by_asc(Column::Id).all(&state.db).await?;
     cameras.into_iter().map(|camera| view(state, camera)).collect()
+}
+
+/// How every camera is doing, by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn statuses(state: &AppState) -> Result<Vec<(String, LiveStatus)>, ApiError> {
+    let cameras = Entity::find().order_by_asc(Column::Id).all(&state.db).await?;
+    let live = |camera: Model| {
+        let status = state.workers.status(&camera);
+        (camera.id, status)
+    };
+    Ok(cameras.into_iter().map(live).collect())
 }
 
 /// One camera.

@@ -14,6 +14,7 @@ use vedette_events::CameraState;
 use warp::http::header::HeaderValue;
 use warp::http::{Method, StatusCode};
 
+use super::alerts::AlertFigures;
 use super::retention::RetentionFigures;
 use crate::error::{self, ApiError};
 
@@ -105,6 +106,8 @@ pub struct Metrics {
     workers: Gauge,
     cameras: Family<StatusLabels, Gauge>,
     live_clients: Gauge<u64, AtomicU64>,
+    /// Alerts.
+    pub(crate) alerts: AlertFigures,
 }
 
 impl Default for Metrics {
@@ -122,6 +125,7 @@ impl Default for Metrics {
             workers: Gauge::default(),
             cameras: Family::default(),
             live_clients: Gauge::default(),
+            alerts: AlertFigures::default(),
         };
         metrics.register();
         metrics
@@ -143,6 +147,7 @@ impl Metrics {
         registry.register("workers", "Workers that report to this instance", self.workers.clone());
         registry.register("cameras", "Cameras by status, as this instance sees them", self.cameras.clone());
         registry.register("live_clients", "Clients that watch live", self.live_clients.clone());
+        self.alerts.register(registry);
     }
 
     /// What [`Metrics::render`] makes.
