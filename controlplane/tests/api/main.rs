@@ -1,6 +1,8 @@
 //! The control plane over real HTTP, each test on a server and a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_deliveries;
+mod alerts;
 mod analytics;
 mod app;
 mod assets;
@@ -27,6 +29,7 @@ mod live;
 mod media;
 mod metrics;
 mod migrations;
+mod mosquitto;
 mod openapi;
 mod persons;
 mod proxy;
@@ -43,4 +46,5 @@ mod storage;
 mod tls;
 mod users;
 mod verify;
+mod webhook_receiver;
 mod workers;
