@@ -139,12 +139,8 @@ async fn connect(url: &Url) -> Result<TcpStream, Failure> {
             .collect(),
         None => Vec::new(),
     };
-    let allowed: Vec<IpAddr> = addresses.into_iter().filter(|address| is_allowed(*address)).collect();
-    if allowed.is_empty() {
-        return Err(Failure::Refused(REFUSED.to_owned()));
-    }
     let mut failure = Failure::passing("nobody is there");
-    for address in allowed {
+    for address in allowed(&addresses)? {
         match TcpStream::connect(SocketAddr::new(address, port)).await {
             Ok(stream) => {
                 // One request in one piece; an error leaves it a little slower.
@@ -155,6 +151,12 @@ async fn connect(url: &Url) -> Result<TcpStream, Failure> {
         }
     }
     Err(failure)
+}
+
+/// Those of a host's addresses that may be sent to.
+fn allowed(addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
+    let allowed: Vec<IpAddr> = addresses.iter().copied().filter(|address| is_allowed(*address)).collect();
+    if allowed.is_empty() { Err(Failure::Refused(REFUSED.to_owned())) } else { Ok(allowed) }
 }
 
 /// Sends the request and judges the head of the answer; what follows is not read.
@@ -198,6 +200,16 @@ mod tests {
         // printf '1767268800.{"a":1}' | openssl dgst -sha256 -hmac 'a secret of the tests'
         let expected = "e64e113deb60b99aba2b7938e57bbacacb2f84efbacc105d2190eb97445e0309";
         assert_eq!(sign("a secret of the tests", 1_767_268_800, br#"{"a":1}"#), expected);
+    }
+
+    #[test]
+    fn a_name_that_leads_to_a_metadata_service_leads_nowhere() {
+        let addresses =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let both = addresses(&["169.254.169.254", "10.0.0.7"]);
+        assert_eq!(allowed(&both), Ok(addresses(&["10.0.0.7"])));
+        let neither = addresses(&["169.254.169.254", "fe80::1"]);
+        assert_eq!(allowed(&neither), Err(Failure::Refused(REFUSED.to_owned())));
     }
 
     fn judged(status: u16, retry_after: Option<&str>) -> Result<(), Failure> {
