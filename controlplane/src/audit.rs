@@ -52,6 +52,10 @@ pub enum Action {
     CameraStarted,
     CameraStopped,
     CameraDeleted,
+    AlertRuleCreated,
+    AlertRuleChanged,
+    AlertRuleDeleted,
+    AlertAcknowledged,
     LogLevelChanged,
     /// What was kept as long as the settings say was removed.
     RetentionRan,
@@ -85,6 +89,10 @@ impl Action {
             Self::CameraStarted => ("cameras", "started"),
             Self::CameraStopped => ("cameras", "stopped"),
             Self::CameraDeleted => ("cameras", "deleted"),
+            Self::AlertRuleCreated => ("alerts", "rule_created"),
+            Self::AlertRuleChanged => ("alerts", "rule_changed"),
+            Self::AlertRuleDeleted => ("alerts", "rule_deleted"),
+            Self::AlertAcknowledged => ("alerts", "acknowledged"),
             Self::LogLevelChanged => ("config", "log_level_changed"),
             Self::RetentionRan => ("retention", "ran"),
         }

@@ -18,15 +18,16 @@ use thiserror::Error;
 
 pub use door::{Network, Origin, RateLimitConfig, StreamName};
 pub use environment::{
-    BucketSettings, Environment, EnvironmentSettings, JwtSettings, PostgresSettings, RedisSettings, RedisTls,
-    Stage,
+    BucketSettings, ClientTls, Environment, EnvironmentSettings, JwtSettings, MqttSettings, PostgresSettings,
+    RedisSettings, Stage,
 };
 pub use print::describe;
 pub use ranges::{Share, Whole, parsed};
 pub use sections::{
-    CameraSource, CamerasConfig, DetectionConfig, EventsConfig, FaceRecognitionConfig, FileConfig, LogFormat,
-    LogLevel, LogRotation, LoggingConfig, MetricsConfig, PackName, PerformanceConfig, Registration,
-    RegistrationConfig, RetentionConfig, SecurityConfig, ServerConfig, TlsConfig, WorkersConfig,
+    AlertsConfig, CameraSource, CamerasConfig, DetectionConfig, EventsConfig, FaceRecognitionConfig,
+    FileConfig, LogFormat, LogLevel, LogRotation, LoggingConfig, MetricsConfig, PackName, PerformanceConfig,
+    Registration, RegistrationConfig, RetentionConfig, SecurityConfig, ServerConfig, TlsConfig,
+    WorkersConfig,
 };
 pub use variables::{VARIABLES, Variable};
 

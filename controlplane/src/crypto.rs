@@ -1,5 +1,5 @@
 //! Encryption of what would tell most if the database were stolen: face templates, and the addresses of cameras with
-//! their passwords.
+//! their passwords and of webhooks with their secrets.
 //!
 //! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03): its nonces are long enough to be drawn at random however many rows
 //! there are. What is sealed names the key it was sealed with and is bound to its place, so that a template put into
@@ -41,6 +41,8 @@ pub enum Place<'a> {
     CameraUrl(&'a str),
     /// What a worker is to do, by the errand's id.
     Errand(Uuid),
+    /// URL and secret of a webhook, by the alert rule's id.
+    Webhook(Uuid),
 }
 
 impl Place<'_> {
@@ -50,6 +52,7 @@ impl Place<'_> {
             Self::Stranger(id) => format!("stranger {id}"),
             Self::CameraUrl(id) => format!("camera {id}"),
             Self::Errand(id) => format!("errand {id}"),
+            Self::Webhook(id) => format!("webhook {id}"),
         }
     }
 }

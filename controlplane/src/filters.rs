@@ -194,11 +194,17 @@ pub fn bearer(header: Option<&str>) -> Option<&str> {
 
 /// A UUID in the path; `what` names the thing it stands for.
 pub fn uuid_param(what: &'static str) -> BoxedFilter<(Uuid,)> {
-    let parse = move |text: String| async move {
-        let error = || ApiError::validation("id", format!("`{text}` is no {what} id: those are UUIDs"));
-        text.parse::<Uuid>().map_err(|_| Rejection::from(error()))
-    };
+    let parse = move |text: String| async move { parse_uuid(what, &text).map_err(Rejection::from) };
     warp::path::param::<String>().and_then(parse).boxed()
+}
+
+/// The UUID of a path, once all of the path fits; `what` names the thing it stands for.
+///
+/// # Errors
+/// When the text is none.
+pub fn parse_uuid(what: &str, text: &str) -> Result<Uuid, ApiError> {
+    let error = |_| ApiError::validation("id", format!("`{text}` is no {what} id: those are UUIDs"));
+    text.parse().map_err(error)
 }
 
 /// The body's bytes, at most `max_bytes` of them.

@@ -4,6 +4,7 @@
 //! `handler` (HTTP), its `service` (what is to be done, in plain types) and the tables in [`entity`]; errors come
 //! back as [`error::ApiError`] and are rendered in one place. The binary `vedette` is [`cli`] and nothing else.
 
+pub mod alerts;
 pub mod analytics;
 pub mod api_keys;
 pub mod assets;

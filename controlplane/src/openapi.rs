@@ -26,8 +26,8 @@ pub(crate) use forms::{PICTURE_TYPES, files, form, text};
 
 use crate::filters::{Route, respond};
 use crate::{
-    analytics, api_keys, auth, cameras, detect, detections, gallery, health, ingest, live, logs, metrics,
-    persons, sessions, users, workers,
+    alerts, analytics, api_keys, auth, cameras, detect, detections, gallery, health, ingest, live, logs,
+    metrics, persons, sessions, users, workers,
 };
 
 /// What a client has to know before it asks for anything.
@@ -36,7 +36,7 @@ const INTRODUCTION: &str = include_str!("openapi/introduction.md");
 /// A part of the API: its name, what it is about, and its operations.
 type Resource = (&'static str, &'static str, fn() -> OpenApi);
 
-const RESOURCES: [Resource; 16] = [
+const RESOURCES: [Resource; 17] = [
     ("auth", "Signing in and out, and one's own account.", auth::Docs::openapi),
     ("users", "Accounts, for administrators.", users::Docs::openapi),
     ("api-keys", "What programs show instead of signing in.", api_keys::Docs::openapi),
@@ -46,6 +46,7 @@ const RESOURCES: [Resource; 16] = [
     ("sessions", "Visits: from when to when a person was seen by a camera.", sessions::Docs::openapi),
     ("analytics", "What cameras saw, summed up.", analytics::Docs::openapi),
     ("cameras", "Cameras: what there is, what is to run, how each is doing.", cameras::Docs::openapi),
+    ("alerts", "What is to be told of, and what was.", alerts::Docs::openapi),
     ("ingest", "Where workers hand in events.", ingest::Docs::openapi),
     ("gallery", "Who is known, for those who recognise.", gallery::Docs::openapi),
     ("workers", "How workers report and learn what to do.", workers::Docs::openapi),

@@ -39,15 +39,18 @@ pub enum Topic {
     Accounts,
     /// A line for everybody who watches.
     Live,
+    /// Alert rules changed: what is remembered of them is void.
+    AlertRules,
 }
 
 impl Topic {
-    const ALL: [Self; 2] = [Self::Accounts, Self::Live];
+    const ALL: [Self; 3] = [Self::Accounts, Self::Live, Self::AlertRules];
 
     fn channel(self) -> String {
         let name = match self {
             Self::Accounts => "accounts",
             Self::Live => "live",
+            Self::AlertRules => "alert_rules",
         };
         format!("{CHANNEL_PREFIX}{name}")
     }

@@ -10,8 +10,8 @@ use warp::{Filter as _, Rejection};
 use crate::filters::{Route, any_of};
 use crate::state::State;
 use crate::{
-    analytics, api_keys, assets, auth, cameras, detect, detections, error, gallery, health, ingest, live,
-    logs, metrics, openapi, persons, sessions, users, workers,
+    alerts, analytics, api_keys, assets, auth, cameras, detect, detections, error, gallery, health, ingest,
+    live, logs, metrics, openapi, persons, sessions, users, workers,
 };
 
 /// Everything the server answers. Errors are still without body: the server fills them in.
@@ -26,6 +26,7 @@ pub fn all(state: &State) -> Route {
         sessions::routes(state),
         analytics::routes(state),
         cameras::routes(state),
+        alerts::routes(state),
         ingest::routes(state),
         gallery::routes(state),
         workers::routes(state),

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use vedette_events::capture::Captured;
 use vedette_migrations::{Migrator, MigratorTrait as _};
 
+use crate::alerts::Alerts;
 use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
 use crate::config::{Config, EnvironmentSettings, Stage};
 use crate::crypto::{self, Keys};
@@ -34,7 +35,8 @@ use crate::supervisor::{self, LocalWorker, LocalWorkerStatus};
 use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
 use crate::{
-    cameras, database, ingest, live, logs, retention, routes, secrets, server, sessions, users, workers,
+    alerts, cameras, database, ingest, live, logs, retention, routes, secrets, server, sessions, users,
+    workers,
 };
 
 /// The first password of the first user while developing; it must be changed before anything else.
@@ -104,6 +106,7 @@ impl App {
             login_throttle: LoginThrottle::new(redis.clone()),
             limits: RateLimits::new(config.file.security.rate_limit, redis.clone()),
             live: Hub::new(redis.clone()),
+            alerts: Alerts::open(&config, redis.clone())?,
             redis,
             metrics: Metrics::new(vision.figures(), &statements),
             config,
@@ -149,6 +152,7 @@ impl App {
             tokio::spawn(logs::record(State::clone(&self.state), captured, recording_stopped))
         });
         let sweep = tokio::spawn(sessions::sweep(State::clone(&self.state), stopped.clone()));
+        let deliveries = tokio::spawn(alerts::deliver(State::clone(&self.state), stopped.clone()));
         let local_worker = self.local_worker()?;
         let background = self.background();
         let supervisor = self.state.config.file.workers.local.then(|| {
@@ -177,6 +181,7 @@ impl App {
         }
         drop(background);
         sweep.await.context("the sweep of visits broke down")?;
+        deliveries.await.context("the delivery of alerts broke down")?;
         // What was logged up to here is to be found.
         stop_recording.send_replace(true);
         if let Some(recorder) = recorder {
@@ -192,6 +197,8 @@ impl App {
         tasks.spawn(live::watch_cameras(State::clone(&self.state)));
         tasks.spawn(database::keep_log_short(self.state.db.clone()));
         tasks.spawn(retention::keep(State::clone(&self.state)));
+        tasks.spawn(alerts::watch_offline(State::clone(&self.state)));
+        tasks.spawn(alerts::remove_old(State::clone(&self.state)));
         if let Some(tls) = self.listener.tls.clone() {
             tasks.spawn(async move { tls.keep_fresh().await });
         }
@@ -226,7 +233,12 @@ impl App {
 /// Does what another instance says is to be done.
 fn take_news(state: &State, news: &News<'_>) {
     match news {
-        News::Connected | News::Message(Topic::Accounts, _) => state.sessions.forget(),
+        News::Connected => {
+            state.sessions.forget();
+            state.alerts.forget_rules();
+        }
+        News::Message(Topic::Accounts, _) => state.sessions.forget(),
+        News::Message(Topic::AlertRules, _) => state.alerts.forget_rules(),
         News::Message(Topic::Live, line) => state.live.relay(line),
     }
 }

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use vedette_events::PipelineSettings;
 
+use crate::alerts::Alerts;
 use crate::auth::{CurrentUser, LoginThrottle, Sessions, TokenSigner};
 use crate::config::Config;
 use crate::crypto::Keys;
@@ -53,6 +54,8 @@ pub struct AppState {
     pub redis: Option<Arc<RedisLink>>,
     /// News for everybody who watches.
     pub live: Hub,
+    /// What alerts need besides the database.
+    pub alerts: Alerts,
     /// Figures about this instance.
     pub metrics: Metrics,
     /// What workers reported last.

@@ -28,7 +28,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// Longest line taken from the worker's output; a longer one is logged in pieces.
 const MAX_LINE_BYTES: u64 = 8 * 1024;
 /// Variables of ours that a process which reads untrusted video has no business to know.
-const OUR_SECRETS: [&str; 5] = ["JWT_SECRET", "DB_PASSWORD", "REDIS_PASSWORD", "ADMIN_PASSWORD", "API_KEY"];
+const OUR_SECRETS: [&str; 6] =
+    ["JWT_SECRET", "DB_PASSWORD", "REDIS_PASSWORD", "MQTT_PASSWORD", "ADMIN_PASSWORD", "API_KEY"];
 
 /// How the worker of this host is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -23,6 +23,7 @@ mod m20261125_000032_create_detection_confidences;
 mod m20261125_000041_create_detection_totals;
 mod m20261125_000051_forget_unsealed_embeddings;
 mod m20261125_000052_create_erasures;
+mod m20261125_000061_create_alerts;
 mod m20261125_000071_record_log_lines;
 mod m20261125_000072_add_workers_spooled_events;
 mod m20261125_000081_create_discarded_pictures;
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000041_create_detection_totals::Migration),
             Box::new(m20261125_000051_forget_unsealed_embeddings::Migration),
             Box::new(m20261125_000052_create_erasures::Migration),
+            Box::new(m20261125_000061_create_alerts::Migration),
             Box::new(m20261125_000071_record_log_lines::Migration),
             Box::new(m20261125_000072_add_workers_spooled_events::Migration),
             Box::new(m20261125_000081_create_discarded_pictures::Migration),

@@ -43,9 +43,10 @@ pub(super) async fn run(arguments: KeysArguments) -> Result<()> {
                 keys.rotate()?;
                 resealed = reseal().await?;
             }
-            let Resealed { templates, strangers, cameras } = resealed;
+            let Resealed { templates, strangers, cameras, webhooks } = resealed;
             println!(
-                "encrypted anew: {templates} templates, {strangers} embeddings of strangers, {cameras} cameras"
+                "encrypted anew: {templates} templates, {strangers} embeddings of strangers, {cameras} cameras, \
+                 {webhooks} webhooks"
             );
             show(&keys.told());
             db.close().await.context("the database did not close")?;

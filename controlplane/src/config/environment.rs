@@ -136,13 +136,29 @@ pub struct RedisSettings {
     /// `REDIS_PASSWORD`.
     pub password: Option<SecretString>,
     /// `REDIS_TLS`: how the connection is encrypted, if it is.
-    pub tls: Option<RedisTls>,
+    pub tls: Option<ClientTls>,
 }
 
-/// An encrypted connection to Redis.
+/// An MQTT broker.
 #[derive(Clone, Debug)]
-pub struct RedisTls {
-    /// `REDIS_CA_FILE`: PEM certificates, of which one must vouch for the server; the public authorities otherwise.
+pub struct MqttSettings {
+    /// `MQTT_HOST`.
+    pub host: String,
+    /// `MQTT_PORT`.
+    pub port: u16,
+    /// `MQTT_USER`.
+    pub user: Option<String>,
+    /// `MQTT_PASSWORD`.
+    pub password: Option<SecretString>,
+    /// `MQTT_TLS`: how the connection is encrypted, if it is.
+    pub tls: Option<ClientTls>,
+}
+
+/// An encrypted connection to Redis or a broker.
+#[derive(Clone, Debug)]
+pub struct ClientTls {
+    /// `REDIS_CA_FILE`, `MQTT_CA_FILE`: PEM certificates, of which one must vouch for the server; the public
+    /// authorities otherwise.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -179,6 +195,8 @@ pub struct EnvironmentSettings {
     pub postgres: Option<PostgresSettings>,
     /// Redis, when `REDIS_HOST` is set.
     pub redis: Option<RedisSettings>,
+    /// The broker for alerts, when `MQTT_HOST` is set.
+    pub mqtt: Option<MqttSettings>,
     /// Access tokens.
     pub jwt: JwtSettings,
     /// `API_KEY`: accepted as `X-API-Key` by ingest and gallery.
@@ -212,6 +230,7 @@ impl EnvironmentSettings {
         let settings = Self {
             postgres: postgres(environment)?,
             redis: redis(environment)?,
+            mqtt: mqtt(environment)?,
             jwt: jwt(environment)?,
             api_key: environment.secret("API_KEY"),
             admin_password: environment.secret("ADMIN_PASSWORD"),
@@ -283,19 +302,50 @@ fn redis(environment: &Environment) -> Result<Option<RedisSettings>, ConfigError
         port: environment.parse("REDIS_PORT", "a port number")?.unwrap_or(6379),
         user: environment.get("REDIS_USER").map(str::to_owned),
         password: environment.secret("REDIS_PASSWORD"),
-        tls: redis_tls(environment)?,
+        tls: client_tls(
+            environment,
+            ("REDIS_TLS", "REDIS_CA_FILE"),
+            "REDIS_CA_FILE is set but the connection is not encrypted: set REDIS_TLS=true, or remove it",
+        )?,
     }))
 }
 
-fn redis_tls(environment: &Environment) -> Result<Option<RedisTls>, ConfigError> {
-    let is_wanted = environment.parse("REDIS_TLS", "true or false")?.unwrap_or(false);
-    let ca_file = environment.get("REDIS_CA_FILE").map(PathBuf::from);
-    if ca_file.is_some() && !is_wanted {
-        let conflict =
-            "REDIS_CA_FILE is set but the connection is not encrypted: set REDIS_TLS=true, or remove it";
+fn mqtt(environment: &Environment) -> Result<Option<MqttSettings>, ConfigError> {
+    const PORT: u16 = 1883;
+    const TLS_PORT: u16 = 8883;
+    let Some(host) = environment.get("MQTT_HOST") else { return Ok(None) };
+    let tls = client_tls(
+        environment,
+        ("MQTT_TLS", "MQTT_CA_FILE"),
+        "MQTT_CA_FILE is set but the connection is not encrypted: set MQTT_TLS=true, or remove it",
+    )?;
+    let (user, password) = (environment.get("MQTT_USER"), environment.secret("MQTT_PASSWORD"));
+    if password.is_some() && user.is_none() {
+        let conflict = "MQTT_PASSWORD is set but nobody's: set MQTT_USER, too, or remove it";
         return Err(ConfigError::Conflict(conflict));
     }
-    Ok(is_wanted.then_some(RedisTls { ca_file }))
+    let usual_port = if tls.is_some() { TLS_PORT } else { PORT };
+    Ok(Some(MqttSettings {
+        host: host.to_owned(),
+        port: environment.parse("MQTT_PORT", "a port number")?.unwrap_or(usual_port),
+        user: user.map(str::to_owned),
+        password,
+        tls,
+    }))
+}
+
+/// Whether a connection is encrypted, by the variables that say so and name who vouches for the server.
+fn client_tls(
+    environment: &Environment,
+    (switch, ca_file): (&'static str, &'static str),
+    conflict: &'static str,
+) -> Result<Option<ClientTls>, ConfigError> {
+    let is_wanted = environment.parse(switch, "true or false")?.unwrap_or(false);
+    let ca_file = environment.get(ca_file).map(PathBuf::from);
+    if ca_file.is_some() && !is_wanted {
+        return Err(ConfigError::Conflict(conflict));
+    }
+    Ok(is_wanted.then_some(ClientTls { ca_file }))
 }
 
 fn bucket(environment: &Environment) -> Result<Option<BucketSettings>, ConfigError> {

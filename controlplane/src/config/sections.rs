@@ -33,6 +33,8 @@ pub struct FileConfig {
     pub security: SecurityConfig,
     /// Who may read `/metrics`.
     pub metrics: MetricsConfig,
+    /// How alerts are told.
+    pub alerts: AlertsConfig,
     /// How long data is kept.
     pub retention: RetentionConfig,
 }
@@ -342,6 +344,24 @@ pub enum Registration {
     Closed,
 }
 
+/// `alerts`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertsConfig {
+    /// Seconds a webhook may take to answer.
+    pub webhook_timeout: Whole<1, 60>,
+    /// Seconds after which an alert nobody takes is told no more.
+    pub give_up_after: Whole<1, 2_592_000>,
+    /// PEM certificates of who vouches for webhooks besides the public authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for AlertsConfig {
+    fn default() -> Self {
+        Self { webhook_timeout: Whole::new::<10>(), give_up_after: Whole::new::<86_400>(), ca_file: None }
+    }
+}
+
 /// `retention`, in days; 0 = for good.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -356,6 +376,8 @@ pub struct RetentionConfig {
     pub system_log: Whole<0, 36_500>,
     /// What users and programs did.
     pub audit_log: Whole<0, 36_500>,
+    /// Alerts.
+    pub alerts: Whole<0, 36_500>,
 }
 
 impl Default for RetentionConfig {
@@ -366,6 +388,7 @@ impl Default for RetentionConfig {
             unknowns: Whole::new::<30>(),
             system_log: Whole::new::<30>(),
             audit_log: Whole::new::<365>(),
+            alerts: Whole::new::<90>(),
         }
     }
 }

@@ -47,6 +47,16 @@ pub const VARIABLES: &[Variable] = &[
     secret("REDIS_PASSWORD", "that user's password"),
     open("REDIS_TLS", "false", "true encrypts the connection to Redis"),
     open("REDIS_CA_FILE", "", "PEM certificates of who vouches for Redis, when it is no public authority"),
+    open("MQTT_HOST", "", "MQTT broker that alerts are published to; none when it is not set"),
+    open("MQTT_PORT", "", "the broker's port; 1883, or 8883 with MQTT_TLS, when it is not set"),
+    open("MQTT_USER", "", "the broker's user"),
+    secret("MQTT_PASSWORD", "that user's password"),
+    open("MQTT_TLS", "false", "true encrypts the connection to the broker"),
+    open(
+        "MQTT_CA_FILE",
+        "",
+        "PEM certificates of who vouches for the broker, when it is no public authority",
+    ),
     secret(
         "JWT_SECRET",
         "signs access tokens, 32 characters or more; production needs it, else one is made up",
@@ -57,7 +67,7 @@ pub const VARIABLES: &[Variable] = &[
     open("JWT_AUDIENCE", "vedette-api", "whom they are for; tokens of others are refused"),
     secret(
         "VEDETTE_KEY",
-        "encrypts face templates and cameras' addresses: 32 bytes, hexadecimal or base64; else a file in the data folder",
+        "encrypts face templates, cameras' addresses and webhooks: 32 bytes, hexadecimal or base64; else a file in the data folder",
     ),
     secret("VEDETTE_KEY_PREVIOUS", "keys before it, with commas between, until all is encrypted anew"),
     secret("ADMIN_PASSWORD", "first password of the first user, admin"),

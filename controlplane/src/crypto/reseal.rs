@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Keys, Place, SealError, key_id, sealed_bytes};
 use crate::database;
-use crate::entity::{cameras, detections, face_templates};
+use crate::entity::{alert_rules, cameras, detections, face_templates};
 use crate::error::ApiError;
 
 /// Rows of one transaction: others get their turn in between.
@@ -23,6 +23,8 @@ pub struct Resealed {
     pub strangers: u64,
     /// Cameras' sources.
     pub cameras: u64,
+    /// Webhooks of alert rules.
+    pub webhooks: u64,
 }
 
 /// Seals whatever is not sealed with the current key. Begun again, it goes on where it ended.
@@ -38,6 +40,7 @@ pub async fn reseal(db: &DatabaseConnection, keys: &Keys) -> Result<Resealed, Ap
         strangers: vectors(db, keys, strangers, (Detection::EventId, Detection::Embedding), Place::Stranger)
             .await?,
         cameras: sources(db, keys).await?,
+        webhooks: webhooks(db, keys).await?,
     })
 }
 
@@ -133,6 +136,29 @@ async fn sources(db: &DatabaseConnection, keys: &Keys) -> Result<u64, ApiError> 
             .col_expr(cameras::Column::StoredUrl, Expr::value(keys.seal_text(place, &url)?))
             .filter(cameras::Column::Id.eq(camera.id.as_str()))
             .filter(cameras::Column::StoredUrl.eq(camera.stored_url.as_str()))
+            .exec(db)
+            .await?;
+        resealed += written.rows_affected;
+    }
+    Ok(resealed)
+}
+
+/// Seals URLs and secrets of webhooks, of which there are few, and none from before they were sealed.
+async fn webhooks(db: &DatabaseConnection, keys: &Keys) -> Result<u64, ApiError> {
+    use alert_rules::{Column, Entity};
+    let current = keys.current().id();
+    let mut resealed = 0;
+    for rule in Entity::find().order_by_asc(Column::Id).all(db).await? {
+        let place = Place::Webhook(rule.id);
+        let Some(present) = rule.webhook else { continue };
+        let webhook = keys.open_text(place, &present)?;
+        if sealed_bytes(&present).as_deref().and_then(key_id) == Some(current) {
+            continue;
+        }
+        let written = Entity::update_many()
+            .col_expr(Column::Webhook, Expr::value(keys.seal_text(place, &webhook)?))
+            .filter(Column::Id.eq(rule.id))
+            .filter(Column::Webhook.eq(present))
             .exec(db)
             .await?;
         resealed += written.rows_affected;

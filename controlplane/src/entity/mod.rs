@@ -1,7 +1,12 @@
 //! The tables as SeaORM sees them, one file a table. Services are the only ones to use them.
 
+pub mod alert_cooldowns;
+pub mod alert_deliveries;
+pub mod alert_rules;
+pub mod alerts;
 pub mod api_keys;
 pub mod camera_leases;
+pub mod camera_outages;
 pub mod camera_visitors;
 pub mod cameras;
 pub mod detection_confidences;

@@ -41,16 +41,17 @@ pub fn routes(state: &State) -> Route {
 /// Events of one batch that those who watch are told of: what a worker hands in after hours offline is no news.
 const MAX_NEWS: usize = 100;
 
-/// Stores events, however they came, counts them and tells everybody who watches.
+/// Stores events, however they came, counts them and tells everybody who watches or is to be told.
 async fn take(state: &State, events: Vec<batch::CheckedEvent>) -> Result<service::Receipt, ApiError> {
     let begun = Instant::now();
     let span = tracing::info_span!("ingest", events = i64::try_from(events.len()).unwrap_or(i64::MAX));
-    let service::Stored { receipt, rows } = service::store(state, events).instrument(span).await?;
+    let service::Stored { receipt, rows, alerts } = service::store(state, events).instrument(span).await?;
     state.metrics.count_events(receipt.accepted, receipt.duplicates);
     state.metrics.count_batch(begun, rows.iter().map(|row| row.timestamp));
     let old = rows.len().saturating_sub(MAX_NEWS);
     for row in rows.into_iter().skip(old) {
         state.live.publish("event", &DetectionView::from(row));
     }
+    state.alerts.announce(state, alerts);
     Ok(receipt)
 }

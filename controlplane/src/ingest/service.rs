@@ -1,4 +1,4 @@
-//! Stores a batch of events: pictures as files; rows, visits and counts in one transaction; each event once.
+//! Stores a batch of events: pictures as files; rows, visits, counts and alerts in one transaction; each event once.
 //!
 //! Idempotency rests on the unique index over `event_id` and nothing else: two instances may be sent the same
 //! batch at the same moment. Pictures are written before the rows, so that no row promises a picture that is
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use vedette_events::{FaceEvent, Gender};
 
 use super::batch::CheckedEvent;
+use crate::alerts::{self, Made, Rule, Sighting};
 use crate::crypto::{Keys, SealError};
 use crate::database::begin_write;
 use crate::detections::rollup::{Changes, Counted};
@@ -54,6 +55,8 @@ pub(crate) struct Stored {
     pub(crate) receipt: Receipt,
     /// The rows, in the order of the events.
     pub(crate) rows: Vec<detections::Model>,
+    /// What rules say of them.
+    pub(crate) alerts: Vec<Made>,
 }
 
 /// An event whose row was not there yet.
@@ -62,13 +65,14 @@ struct Inserted {
     row: detections::ActiveModel,
 }
 
-/// Stores `events`, and what follows from them: visits and counts. All of it or, on an error, nothing.
+/// Stores `events`, and what follows from them: visits, counts and alerts. All of it or, on an error, nothing.
 pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<Stored, ApiError> {
     let total = events.len() as u64;
     let events = without_known(&state.db, events).await?;
     let (mut events, with_snapshot) = write_snapshots(state, events).await?;
     // Always in the same order, so that two batches with the same events never wait for each other in a circle.
     events.sort_unstable_by_key(|checked| checked.event.event_id);
+    let rules = state.alerts.rules(&state.db).await?;
 
     let transaction = begin_write(&state.db).await?;
     let named: BTreeSet<Uuid> = events.iter().filter_map(|checked| checked.person_id).collect();
@@ -100,13 +104,40 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
     }
     sightings.record(&transaction, session_gap(&state.config.file.detection)).await?;
     changes.apply(&transaction).await?;
+    let alerts = alerts_of(&transaction, &rules, &inserted).await?;
     transaction.commit().await?;
     if let Err(error) = discards::remove(&state.db, &state.storage, dropped).await {
         tracing::warn!(%error, "pictures of people who were erased are removed later");
     }
     let accepted = inserted.len() as u64;
     let rows = inserted.into_iter().filter_map(|inserted| inserted.row.try_into_model().ok());
-    Ok(Stored { receipt: Receipt { accepted, duplicates: total - accepted }, rows: rows.collect() })
+    Ok(Stored { receipt: Receipt { accepted, duplicates: total - accepted }, rows: rows.collect(), alerts })
+}
+
+/// What rules say of events that are new.
+async fn alerts_of(
+    db: &impl ConnectionTrait,
+    rules: &[Rule],
+    inserted: &[Inserted],
+) -> Result<Vec<Made>, DbErr> {
+    if rules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sightings: Vec<Sighting<'_>> = inserted.iter().filter_map(sighting).collect();
+    alerts::of_sightings(db, rules, &sightings).await
+}
+
+/// An event as rules see it.
+fn sighting(
+    Inserted { checked: CheckedEvent { event, person_id, .. }, row }: &Inserted,
+) -> Option<Sighting<'_>> {
+    Some(Sighting {
+        detection_id: *row.id.try_as_ref()?,
+        kind: event.kind,
+        camera_id: &event.camera_id,
+        person: person_id.zip(event.person.as_ref().map(|person| person.name.as_str())),
+        timestamp: event.timestamp,
+    })
 }
 
 /// Drops events that are stored already, and all but the first of those that are twice in the batch: what a

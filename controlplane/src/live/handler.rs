@@ -29,7 +29,7 @@ const MAX_BUFFERED_BYTES: usize = 1024 * 1024;
 /// Watch
 ///
 /// A WebSocket. Every message is one JSON object: `{"type":"event","data":…}` with a detection,
-/// `{"type":"camera","data":…}` with a camera; other types may come. Programs sign in as everywhere, web
+/// `{"type":"camera","data":…}` with a camera, `{"type":"alert","data":…}` with an alert; other types may come. Programs sign in as everywhere, web
 /// pages by the sub-protocols `bearer` and the token. Pages of other origins than the server's own need to be
 /// listed in `security.cors_origins`.
 #[utoipa::path(

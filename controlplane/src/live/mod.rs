@@ -1,7 +1,8 @@
-//! `GET /api/live`: news as they happen, over a WebSocket: detections, and what becomes of cameras.
+//! `GET /api/live`: news as they happen, over a WebSocket: detections, alerts, and what becomes of cameras.
 //!
 //! Every message is one JSON object, `{"type":"event","data":…}` (a detection, as `GET /api/detections` answers it)
-//! or `{"type":"camera","data":…}` (a camera, as `GET /api/cameras` does); other types may come. Clients have nothing
+//! or `{"type":"camera","data":…}` (a camera, as `GET /api/cameras` does) or `{"type":"alert","data":…}` (an alert, as
+//! `GET /api/alerts` does); other types may come. Clients have nothing
 //! to say after the handshake. Those that are behind are dropped, not waited for: they reconnect and read the
 //! lists. `hub` passes news on, `cameras` finds those about cameras, `socket` is one client.
 

@@ -3,6 +3,7 @@
 //! They tell how busy a place is, so not everybody may read them: programs on this host may, those that show
 //! `METRICS_TOKEN` may, and with `metrics.public: true` anybody may.
 
+mod alerts;
 mod cameras;
 mod figures;
 mod registry;
@@ -16,6 +17,7 @@ use warp::Filter as _;
 use warp::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use warp::reply::Response;
 
+pub(crate) use alerts::Outcome;
 pub use figures::{InferenceFigures, LogFigures, StatementFigures, write_wait_histogram};
 use registry::Readings;
 pub use registry::{Metrics, UnderWay};
@@ -67,6 +69,10 @@ async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Re
     }
     let is_available = state.database_probe.is_available(&state.db, &state.config.environment).await;
     let cameras = crate::cameras::statuses(&state).await.unwrap_or_default();
+    // Figures of a moment ago are better than none.
+    if let Ok(backlog) = crate::alerts::backlog(&state.db).await {
+        state.metrics.alerts.set_backlog(backlog);
+    }
     let text = state.metrics.render(Readings {
         is_database_up: is_available,
         is_storage_up: state.storage.is_available().await,

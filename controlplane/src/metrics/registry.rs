@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use warp::http::header::HeaderValue;
 use warp::http::{Method, StatusCode};
 
+use super::alerts::AlertFigures;
 use super::cameras::{self, CAMERA_STATES};
 use super::figures::{InferenceFigures, LogFigures, StatementFigures};
 use super::retention::RetentionFigures;
@@ -125,6 +126,8 @@ pub struct Metrics {
     workers: Gauge,
     cameras: Family<StatusLabels, Gauge>,
     live_clients: Gauge<u64, AtomicU64>,
+    /// Alerts.
+    pub(crate) alerts: AlertFigures,
 }
 
 impl Metrics {
@@ -150,6 +153,7 @@ impl Metrics {
             workers: Gauge::default(),
             cameras: Family::default(),
             live_clients: Gauge::default(),
+            alerts: AlertFigures::default(),
         };
         metrics.register();
         inference.register(&mut metrics.registry);
@@ -185,6 +189,7 @@ impl Metrics {
         registry.register("workers", "Workers that report to this instance", self.workers.clone());
         registry.register("cameras", "Cameras by status, as this instance sees them", self.cameras.clone());
         registry.register("live_clients", "Clients that watch live", self.live_clients.clone());
+        self.alerts.register(registry);
     }
 
     /// What [`Metrics::render`] makes.

@@ -23,7 +23,8 @@ use crate::storage::ObjectKey;
 /// Detections removed by one transaction: others write in between.
 const DETECTIONS_PER_TRANSACTION: u64 = 500;
 
-/// Removes a person for good: templates, photos, detections with their pictures, visits and the row itself.
+/// Removes a person for good: templates, photos, detections with their pictures, visits, alerts and the row
+/// itself.
 ///
 /// Detections go first, in portions; then all the rest, by one transaction. Pictures follow each commit. Should the
 /// storage not answer, the person is erased all the same, and the pictures are on the list of [`discards`].
@@ -51,7 +52,7 @@ pub(super) async fn erase(state: &State, actor: &Actor, id: Uuid) -> Result<(), 
     super::lock(&transaction, [id].into()).await?;
     // Those that came in meanwhile.
     let removed = crate::detections::remove(&transaction, of_person(), u32::MAX.into()).await?;
-    // Templates and visits go with the person, by their foreign keys.
+    // Templates, visits, alerts about them and rules that look out for them go with the person, by their foreign keys.
     persons::Entity::delete_by_id(id).exec(&transaction).await?;
     let erasure = ActiveModel { person_hash: Set(hash(id)), erased_at: Set(Utc::now()) };
     erasure.insert(&transaction).await?;

@@ -1,4 +1,5 @@
-//! What a stolen database, or a stolen data folder without its key, tells: no face template, no camera's password.
+//! What a stolen database, or a stolen data folder without its key, tells: no face template, no password of a
+//! camera, no secret of a webhook.
 
 use std::fs;
 use std::path::Path;
@@ -30,6 +31,11 @@ impl Secrets {
         let url = format!("rtsp://user:{PASSWORD}@10.0.0.7/stream1");
         admin.post("/api/cameras", &json!({ "id": "door", "url": url })).expect(201);
         admin.post("/api/cameras/door/start", &json!({})).expect(200);
+        let rule = json!({
+            "name": "Strangers", "kind": "unknown_person", "enabled": false,
+            "webhook_url": format!("http://10.0.0.8/{PASSWORD}"), "webhook_secret": format!("webhook-{PASSWORD}")
+        });
+        admin.post("/api/alerts/rules", &rule).expect(201);
         let numbers = (0..128_u16).flat_map(|number| (f32::from(number) / 1000.0).to_le_bytes());
         let stranger: Vec<u8> = numbers.collect();
         let mut event = bare_event(1, None);
@@ -73,7 +79,12 @@ fn read_all(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
 
 /// The bytes of every row, whichever the database.
 fn dump(app: &TestApp) -> Vec<u8> {
-    let columns = [("face_templates", "template"), ("detections", "embedding"), ("cameras", "stored_url")];
+    let columns = [
+        ("face_templates", "template"),
+        ("detections", "embedding"),
+        ("cameras", "stored_url"),
+        ("alert_rules", "webhook"),
+    ];
     app.with_database(async |db| {
         let mut bytes = Vec::new();
         for (table, column) in columns {
@@ -129,7 +140,7 @@ fn a_rotation_seals_everything_anew_while_the_server_runs() {
     let first_key = told.trim().strip_prefix("key ").unwrap().to_owned();
 
     let told = vedette(&app, &["keys", "rotate"]);
-    assert!(told.contains("3 templates, 1 embeddings of strangers, 1 cameras"), "{told}");
+    assert!(told.contains("3 templates, 1 embeddings of strangers, 1 cameras, 1 webhooks"), "{told}");
     let id = hex::decode(&first_key).unwrap();
     assert!(holds(&before, &id) && !holds(&dump(&app), &id), "nothing is sealed with {first_key} any more");
     assert_eq!(templates(&app), secrets.templates);
@@ -221,7 +232,7 @@ fn an_erased_person_is_in_no_file_and_no_row() {
 }
 
 /// Every row of every table as text.
-fn every_row(app: &TestApp) -> String {
+pub(crate) fn every_row(app: &TestApp) -> String {
     let tables = if crate::app::on_postgres() {
         "SELECT CAST(tablename AS text) FROM pg_tables WHERE schemaname = 'public'"
     } else {

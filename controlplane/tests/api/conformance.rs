@@ -152,6 +152,7 @@ fn furnish(admin: &Client, worker: &Client, photos: &Path) {
     let ada = form.send(admin, "/api/persons/register").expect(201);
     admin.post("/api/cameras", &json!({ "id": "door", "url": "test://" })).expect(201);
     admin.post("/api/cameras/door/start", &json!({})).expect(200);
+    admin.post("/api/alerts/rules", &json!({ "name": "Strangers", "kind": "unknown_person" })).expect(201);
     let events: Vec<Value> = (1..20).map(|number| event(number, (number % 3 > 0).then_some(&ada))).collect();
     worker.post("/api/ingest", &json!(events)).expect(200);
     admin.post("/api/users", &json!({ "username": "grace", "password": PASSWORD })).expect(201);

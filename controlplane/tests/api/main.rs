@@ -1,6 +1,8 @@
 //! The control plane over real HTTP, each test on a server and a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_deliveries;
+mod alerts;
 mod analytics;
 mod app;
 mod assets;
@@ -28,6 +30,7 @@ mod logs;
 mod media;
 mod metrics;
 mod migrations;
+mod mosquitto;
 mod openapi;
 mod persons;
 mod proxy;
@@ -45,4 +48,5 @@ mod tls;
 mod traces;
 mod users;
 mod verify;
+mod webhook_receiver;
 mod workers;

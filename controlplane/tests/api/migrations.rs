@@ -16,6 +16,10 @@ fn with_data() -> TestApp {
     admin.post("/api/api-keys", &json!({ "name": "program", "scopes": ["read"] })).expect(201);
     let form = Form::default().text("name", "Barack").photos(THREE_OF_ONE);
     let person = form.send(&admin, "/api/persons/register").expect(201);
+    let rule = json!({
+        "name": "Strangers", "kind": "unknown_person", "cooldown_s": 60, "webhook_url": "http://127.0.0.1:9/"
+    });
+    admin.post("/api/alerts/rules", &rule).expect(201);
     let event = |number: u128| {
         let mut event = bare_event(number, Some(&person).filter(|_| number.is_multiple_of(2)));
         event["timestamp"] = json!(chrono::Utc::now());

@@ -199,6 +199,7 @@ fn a_wrong_method_is_told_the_right_ones() {
         ("/api/auth/login", "POST"),
         ("/api/persons/register", "POST"),
         ("/api/cameras/door", "GET, HEAD, PUT, DELETE"),
+        ("/api/alerts/rules", "GET, HEAD, POST"),
         ("/index.html", "GET, HEAD"),
     ] {
         let answer = app.anyone().send("PATCH", path, None, Vec::new());

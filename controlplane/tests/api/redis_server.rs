@@ -126,7 +126,7 @@ impl RedisServer {
 }
 
 /// Writes a certificate for this host with its key, and that of the authority that signed it.
-fn write_identity(folder: &Path) {
+pub(crate) fn write_identity(folder: &Path) {
     let authority = {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -141,7 +141,7 @@ fn write_identity(folder: &Path) {
 
 /// A port from `first` on, and below those that connections are given: one of them must not take it while the server
 /// is away.
-fn free_port(first: u16) -> u16 {
+pub(crate) fn free_port(first: u16) -> u16 {
     let first = first.max(20_000 + u16::try_from(std::process::id() % 10_000).unwrap());
     (first..).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
