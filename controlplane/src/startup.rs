@@ -198,7 +198,6 @@ impl App {
         tasks.spawn(database::keep_log_short(self.state.db.clone()));
         tasks.spawn(retention::keep(State::clone(&self.state)));
         tasks.spawn(alerts::watch_offline(State::clone(&self.state)));
-        tasks.spawn(alerts::remove_old(State::clone(&self.state)));
         if let Some(tls) = self.listener.tls.clone() {
             tasks.spawn(async move { tls.keep_fresh().await });
         }

@@ -34,8 +34,8 @@ pub(crate) use compiled::{Rule, Sighting};
 pub use dispatch::deliver;
 pub use offline::watch_offline;
 pub(crate) use outbox::{Backlog, Channel, backlog};
-pub(crate) use record::{Made, of_sightings};
-pub use retention::remove_old;
+pub(crate) use record::{Made, forget_cooldowns, of_sightings};
+pub(crate) use retention::{old, remove_old};
 pub(crate) use rule::RuleKind;
 
 use crate::auth::Role;

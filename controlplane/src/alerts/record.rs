@@ -253,7 +253,7 @@ async fn insert(db: &impl ConnectionTrait, made: &[Made]) -> Result<(), DbErr> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn forget_cooldowns(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<(), DbErr> {
+pub(crate) async fn forget_cooldowns(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<(), DbErr> {
     use alert_cooldowns::{Column, Entity};
     // Twice as long, for what is handed in late. Those about cameras stay: they are few, and one may be away for long.
     let before = now - TimeDelta::seconds(2 * i64::from(MAX_COOLDOWN_S));

@@ -20,6 +20,8 @@ pub(crate) enum Kept {
     Snapshots,
     /// Visits.
     Visits,
+    /// Alerts.
+    Alerts,
     /// Entries of the log.
     LogEntries,
     /// Files or objects.
@@ -29,11 +31,12 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Detections,
         Self::Strangers,
         Self::Snapshots,
         Self::Visits,
+        Self::Alerts,
         Self::LogEntries,
         Self::Pictures,
         Self::Orphans,
@@ -45,6 +48,7 @@ impl Kept {
             Self::Strangers => "strangers",
             Self::Snapshots => "snapshots",
             Self::Visits => "visits",
+            Self::Alerts => "alerts",
             Self::LogEntries => "log_entries",
             Self::Pictures => "pictures",
             Self::Orphans => "orphans",

@@ -13,6 +13,8 @@ pub(super) struct Cutoffs {
     pub(super) snapshots: Option<DateTime<Utc>>,
     /// Pictures and embeddings of strangers, whose detections stay.
     pub(super) strangers: Option<DateTime<Utc>>,
+    /// Alerts.
+    pub(super) alerts: Option<DateTime<Utc>>,
     /// Warnings and errors.
     pub(super) system_log: Option<DateTime<Utc>>,
     /// What users and programs did.
@@ -30,6 +32,7 @@ impl Cutoffs {
             detections: cutoff(config.detections.get()),
             snapshots: cutoff(config.snapshots.get()),
             strangers: cutoff(config.unknowns.get()),
+            alerts: cutoff(config.alerts.get()),
             system_log: cutoff(config.system_log.get()),
             audit_log: cutoff(config.audit_log.get()),
         }
@@ -58,7 +61,7 @@ mod tests {
     #[test]
     fn zero_keeps_for_good() {
         assert_eq!(
-            cutoffs("{detections: 0, snapshots: 0, unknowns: 0, system_log: 0, audit_log: 0}"),
+            cutoffs("{detections: 0, snapshots: 0, unknowns: 0, alerts: 0, system_log: 0, audit_log: 0}"),
             Cutoffs::default()
         );
         let some = cutoffs("{detections: 90, snapshots: 0, unknowns: 7}");

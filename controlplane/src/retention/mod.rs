@@ -128,13 +128,15 @@ impl Retention<'_> {
         pass.lease.release(self.db, outcome.is_ok()).await?;
         let elapsed = started.elapsed();
         if !report.is_empty() {
-            let Report { detections, strangers, snapshots, visits, log_entries, pictures, orphans } = &report;
+            let Report { detections, strangers, snapshots, visits, alerts, log_entries, pictures, orphans } =
+                &report;
             let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(
                 detections,
                 strangers,
                 snapshots,
                 visits,
+                alerts,
                 log_entries,
                 pictures,
                 orphans,

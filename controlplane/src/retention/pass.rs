@@ -14,11 +14,12 @@ use super::cutoffs::Cutoffs;
 use super::lease::Lease;
 use super::pace::Pace;
 use super::report::Report;
+use crate::alerts;
 use crate::database;
 use crate::detections::{self, Part, Removed};
 use crate::discards;
 use crate::entity::detections::{Column, Entity};
-use crate::entity::{sessions as visits, system_logs};
+use crate::entity::{self, sessions as visits, system_logs};
 use crate::error::{ApiError, ErrorKind};
 use crate::logs;
 use crate::metrics::{Kept, RetentionFigures};
@@ -37,6 +38,7 @@ enum Step {
     Strangers(DateTime<Utc>),
     Snapshots(DateTime<Utc>),
     Visits(DateTime<Utc>),
+    Alerts(DateTime<Utc>),
     /// Entries of a source.
     Log(&'static str, DateTime<Utc>),
 }
@@ -48,6 +50,7 @@ impl Step {
             cutoffs.strangers.map(Self::Strangers),
             cutoffs.snapshots.map(Self::Snapshots),
             cutoffs.detections.map(Self::Visits),
+            cutoffs.alerts.map(Self::Alerts),
             cutoffs.system_log.map(|before| Self::Log(logs::SYSTEM, before)),
             cutoffs.audit_log.map(|before| Self::Log(logs::AUDIT, before)),
         ];
@@ -66,6 +69,10 @@ impl Step {
             }
             Self::Visits(before) => {
                 let rows = sessions::remove_ended(transaction, before, limit).await?;
+                Ok(Removed { rows, ..Removed::default() })
+            }
+            Self::Alerts(before) => {
+                let rows = alerts::remove_old(transaction, before, limit).await?;
                 Ok(Removed { rows, ..Removed::default() })
             }
             Self::Log(source, before) => {
@@ -122,6 +129,9 @@ pub(super) async fn preview(db: &DatabaseConnection, cutoffs: &Cutoffs) -> Resul
             Step::Visits(before) => {
                 report.visits = visits::Entity::find().filter(sessions::ended(before)).count(db).await?;
             }
+            Step::Alerts(before) => {
+                report.alerts = entity::alerts::Entity::find().filter(alerts::old(before)).count(db).await?;
+            }
             Step::Log(source, before) => {
                 let old = system_logs::Entity::find().filter(logs::old(source, before));
                 report.log_entries += old.count(db).await?;
@@ -162,6 +172,7 @@ impl<'a> Pass<'a> {
         for step in Step::all(&self.cutoffs.clone()) {
             self.go(step).await?;
         }
+        alerts::forget_cooldowns(self.db, database::now(self.db).await?).await?;
         match self.storage_error.take() {
             Some(error) => return Err(error),
             None => self.remove_due_pictures().await?,
@@ -268,6 +279,7 @@ impl<'a> Pass<'a> {
             Step::Strangers(_) => (&mut self.report.strangers, Kept::Strangers),
             Step::Snapshots(_) => (&mut self.report.snapshots, Kept::Snapshots),
             Step::Visits(_) => (&mut self.report.visits, Kept::Visits),
+            Step::Alerts(_) => (&mut self.report.alerts, Kept::Alerts),
             Step::Log(..) => (&mut self.report.log_entries, Kept::LogEntries),
         };
         *sum += rows;

@@ -16,6 +16,8 @@ pub struct Report {
     pub snapshots: u64,
     /// Visits.
     pub visits: u64,
+    /// Alerts.
+    pub alerts: u64,
     /// Entries of the log.
     pub log_entries: u64,
     /// Pictures that were removed from the storage.
@@ -38,11 +40,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { detections, strangers, snapshots, visits, log_entries, pictures, orphans } = self;
+        let Self { detections, strangers, snapshots, visits, alerts, log_entries, pictures, orphans } = self;
         write!(
             f,
             "{detections} detections, the faces of {strangers} strangers' detections, the snapshots of {snapshots} \
-             others, {visits} visits, {log_entries} entries of the log; {pictures} pictures, of which {orphans} belonged to nothing"
+             others, {visits} visits, {alerts} alerts, {log_entries} entries of the log; {pictures} pictures, of which {orphans} belonged to nothing"
         )
     }
 }

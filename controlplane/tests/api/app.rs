@@ -185,7 +185,7 @@ pub(crate) fn config_in(folder: &Path, yaml: &str, more: &[(&str, &str)]) -> Con
     std::fs::create_dir_all(&config_dir).unwrap();
     // Events of these tests are of any time, and stay unless a test has it otherwise.
     let base = "server: {port: 0}\nworkers: {local: false}\nlogging: {rotation: never}\n\
-                retention: {detections: 0, snapshots: 0, unknowns: 0, system_log: 0, audit_log: 0}\n";
+                retention: {detections: 0, snapshots: 0, unknowns: 0, alerts: 0, system_log: 0, audit_log: 0}\n";
     std::fs::write(config_dir.join("config.yaml"), base).unwrap();
     for name in ["config.dev.yaml", "config.prod.yaml"] {
         std::fs::write(config_dir.join(name), yaml).unwrap();
