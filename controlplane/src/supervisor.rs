@@ -17,6 +17,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
+use crate::config::VARIABLES;
+
 /// File name of the worker's binary.
 const WORKER_BINARY: &str = "vedette-worker";
 /// A worker that lived this long is restarted at once when it dies.
@@ -27,9 +29,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(3);
 /// Longest line taken from the worker's output; a longer one is logged in pieces.
 const MAX_LINE_BYTES: u64 = 8 * 1024;
-/// Variables of ours that a process which reads untrusted video has no business to know.
-const OUR_SECRETS: [&str; 6] =
-    ["JWT_SECRET", "DB_PASSWORD", "REDIS_PASSWORD", "MQTT_PASSWORD", "ADMIN_PASSWORD", "API_KEY"];
 
 /// How the worker of this host is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -132,7 +131,7 @@ fn start(worker: &LocalWorker, status: &watch::Sender<LocalWorkerStatus>) -> Opt
         status.send_replace(LocalWorkerStatus::Missing);
         return None;
     };
-    match spawn(worker, &binary) {
+    match command(worker, &binary).spawn() {
         Ok(child) => {
             tracing::info!(pid = child.id(), "local worker started");
             status.send_replace(LocalWorkerStatus::Running);
@@ -148,10 +147,11 @@ fn start(worker: &LocalWorker, status: &watch::Sender<LocalWorkerStatus>) -> Opt
     }
 }
 
-fn spawn(worker: &LocalWorker, binary: &Path) -> std::io::Result<Child> {
+fn command(worker: &LocalWorker, binary: &Path) -> Command {
     let mut command = Command::new(binary);
-    for name in OUR_SECRETS {
-        command.env_remove(name);
+    // It decodes what strangers send: of our secrets it knows its own token and nothing else.
+    for variable in VARIABLES.iter().filter(|variable| variable.is_secret) {
+        command.env_remove(variable.name);
     }
     command
         .args(["--url", &worker.url, "--id", &worker.id, "--exit-with-stdin", "--data-dir"])
@@ -162,8 +162,8 @@ fn spawn(worker: &LocalWorker, binary: &Path) -> std::io::Result<Child> {
         .stderr(Stdio::piped())
         // A Ctrl-C at the terminal is ours to pass on, after requests have ended.
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
+        .kill_on_drop(true);
+    command
 }
 
 /// The worker's lines go into our log, so that there is one place to look.
@@ -275,9 +275,27 @@ mod tests {
         supervised.stop().await;
     }
 
+    #[test]
+    fn a_worker_knows_none_of_our_secrets() {
+        let worker = LocalWorker {
+            binary: None,
+            id: "local".to_owned(),
+            url: "http://127.0.0.1:1".to_owned(),
+            token: "a token of this test".into(),
+            data_dir: PathBuf::from("data"),
+        };
+        let command = command(&worker, Path::new(WORKER_BINARY));
+        let told: Vec<_> = command.as_std().get_envs().collect();
+        for name in ["JWT_SECRET", "DB_PASSWORD", "VEDETTE_KEY", "AWS_SECRET_ACCESS_KEY", "METRICS_TOKEN"] {
+            assert!(told.contains(&(name.as_ref(), None)), "{name}");
+        }
+        let token = "VEDETTE_WORKER_TOKEN".as_ref();
+        assert!(told.contains(&(token, Some("a token of this test".as_ref()))));
+    }
+
     #[tokio::test]
-    async fn a_worker_gets_its_token_but_none_of_our_secrets_and_ends_with_us() {
-        let script = "test \"$VEDETTE_WORKER_TOKEN\" = 'a token of this test' && test -z \"$JWT_SECRET\" && \
+    async fn a_worker_gets_its_token_and_ends_with_us() {
+        let script = "test \"$VEDETTE_WORKER_TOKEN\" = 'a token of this test' && \
                       : > \"$(dirname \"$0\")/good\"; read line";
         let mut supervised = Supervised::start(Some(script));
         supervised.wait_for_status(LocalWorkerStatus::Running).await;
