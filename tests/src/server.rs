@@ -1,6 +1,7 @@
 //! A real `vedette serve` on a data folder and a configuration of its own.
 
 use std::{
+    env,
     fs::{self, File},
     net::TcpListener,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -40,16 +41,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A server on any free port, for a test.
+    /// A server on any free port, for a test: on SQLite or, run by `tests/with-servers.sh`, on a database of its own in
+    /// that PostgreSQL and on that Redis.
     ///
     /// # Errors
-    /// When no port is free.
+    /// When no port is free, or no database can be made.
     pub fn for_test(folder: &Path) -> Result<Self> {
         Ok(Self {
             folder: folder.to_path_buf(),
             port: free_port()?,
             overrides: TEST_OVERRIDES.into(),
-            env: Vec::new(),
+            env: test_servers(folder)?,
             own_group: true,
         })
     }
@@ -206,6 +208,44 @@ pub fn log_tail(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains(" INFO ")).collect();
     lines[lines.len().saturating_sub(TOLD_OF_LOG_LINES)..].join("\n")
+}
+
+/// The variables that name the servers of `tests/with-servers.sh`, if it runs us: a folder's database is made when it is
+/// first asked for, and Redis is emptied then.
+fn test_servers(folder: &Path) -> Result<Vec<(String, String)>> {
+    let Ok(host) = env::var("TEST_DB_HOST") else { return Ok(Vec::new()) };
+    let given =
+        |name: &str| env::var(format!("TEST_{name}")).with_context(|| format!("TEST_{name} is missing"));
+    let (port, user, password) = (given("DB_PORT")?, given("DB_USER")?, given("DB_PASSWORD")?);
+    let (redis_host, redis_port) = (given("REDIS_HOST")?, given("REDIS_PORT")?);
+    let file = folder.join("database");
+    let name = match fs::read_to_string(&file) {
+        Ok(name) => name,
+        Err(_) => {
+            let name = format!("e2e_{}", uuid::Uuid::new_v4().simple());
+            let mut create = Command::new("createdb");
+            create.args(["-h", &host, "-p", &port, "-U", &user, &name]).env("PGPASSWORD", &password);
+            let mut empty = Command::new("redis-cli");
+            empty.args(["-h", &redis_host, "-p", &redis_port, "flushall"]).stdout(Stdio::null());
+            for mut command in [create, empty] {
+                let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+                ensure!(status.success(), "{command:?} fails");
+            }
+            fs::create_dir_all(folder)?;
+            fs::write(&file, &name)?;
+            name
+        }
+    };
+    let variables = [
+        ("DB_HOST", host),
+        ("DB_PORT", port),
+        ("DB_USER", user),
+        ("DB_PASSWORD", password),
+        ("DB_NAME", name),
+        ("REDIS_HOST", redis_host),
+        ("REDIS_PORT", redis_port),
+    ];
+    Ok(variables.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
 /// A port nobody listens on.
