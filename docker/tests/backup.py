@@ -81,6 +81,10 @@ class Case:
         return subprocess.run(command, env=variables, capture_output=True, text=True)
 
     def backup(self, *arguments):
+        # A backup bears the second it was made in, and takes no other's place.
+        newest = max((folder.name for folder in self.backups.glob("vedette-*")), default="")
+        while newest == time.strftime("vedette-%Y%m%dT%H%M%SZ", time.gmtime()):
+            time.sleep(0.05)
         done = self.run("backup.sh", "--to", self.backups, *arguments)
         assert done.returncode == 0, done.stderr
         return max(self.backups.glob("vedette-*"))

@@ -91,8 +91,8 @@ fn everything_goes_when_its_time_has_come() {
     let admin = app.admin();
     assert_eq!(admin.get("/api/sessions").expect(200)["total"], 4);
 
-    let report = "2 detections, the faces of 2 strangers' detections, the snapshots of 1 others, 1 visits; 5 pictures, \
-                  of which 0 belonged to nothing\n";
+    let report = "2 detections, the faces of 2 strangers' detections, the snapshots of 1 others, 1 visits, 0 alerts, \
+                  0 entries of the log; 5 pictures, of which 0 belonged to nothing\n";
     assert_eq!(told(&app, KEPT, &["--dry-run"]), format!("would be removed: {report}"));
     assert_eq!((total(&app, ""), snapshots(&app).len()), (json!(8), 8), "nothing has happened yet");
     assert_eq!(told(&app, KEPT, &[]), format!("removed: {report}"));
