@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use prometheus_client::metrics::histogram::Histogram;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr, Query, SimpleExpr};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ColumnTrait, Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
-    DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait as _,
+    DatabaseTransaction, DbBackend, DbErr, EntityTrait, Order, QueryFilter as _, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait as _,
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
@@ -167,6 +167,26 @@ fn options(url: String, max_connections: u32) -> ConnectOptions {
         .sqlx_logging_level(LevelFilter::Trace)
         .sqlx_slow_statements_logging_settings(LevelFilter::Warn, SLOW_STATEMENT);
     options
+}
+
+/// Removes the first `limit` rows by `order_by` of those `condition` lets through; says how many they were.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn remove_first<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    condition: Condition,
+    (id, order_by): (E::Column, E::Column),
+    limit: u64,
+) -> Result<u64, DbErr> {
+    let first = Query::select()
+        .column(id)
+        .from(E::default())
+        .cond_where(condition)
+        .order_by(order_by, Order::Asc)
+        .limit(limit)
+        .to_owned();
+    Ok(E::delete_many().filter(id.in_subquery(first)).exec(db).await?.rows_affected)
 }
 
 /// Copies what SQLite's log holds into the database, again and again, so that nobody who writes has to: it would be a

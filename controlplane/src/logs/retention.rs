@@ -1,9 +1,9 @@
 //! Removes entries that were kept long enough.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Order, Query};
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr};
 
+use crate::database;
 use crate::entity::system_logs::{Column, Entity};
 
 /// Removes the `limit` earliest entries of a source from before a moment; says how many they were.
@@ -16,14 +16,8 @@ pub(crate) async fn remove_old(
     before: DateTime<Utc>,
     limit: u64,
 ) -> Result<u64, DbErr> {
-    let earliest = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .cond_where(old(source, before))
-        .order_by(Column::Timestamp, Order::Asc)
-        .limit(limit)
-        .to_owned();
-    Ok(Entity::delete_many().filter(Column::Id.in_subquery(earliest)).exec(db).await?.rows_affected)
+    let columns = (Column::Id, Column::Timestamp);
+    database::remove_first::<Entity>(db, old(source, before), columns, limit).await
 }
 
 /// Entries of a source from before a moment.

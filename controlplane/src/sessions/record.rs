@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Query, SimpleExpr};
-use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, Order, QueryFilter as _, Set,
-};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
 use uuid::Uuid;
 
 use super::visits::{Visit, join};
+use crate::database;
 use crate::entity::sessions::{ActiveModel, Column, Entity};
 
 /// Visitors looked up by one query; each is a condition of its own.
@@ -148,14 +147,8 @@ pub(crate) async fn remove_ended(
     before: DateTime<Utc>,
     limit: u64,
 ) -> Result<u64, DbErr> {
-    let earliest = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .cond_where(ended(before))
-        .order_by(Column::EntryTime, Order::Asc)
-        .limit(limit)
-        .to_owned();
-    Ok(Entity::delete_many().filter(Column::Id.in_subquery(earliest)).exec(db).await?.rows_affected)
+    let columns = (Column::Id, Column::EntryTime);
+    database::remove_first::<Entity>(db, ended(before), columns, limit).await
 }
 
 /// Visits that ended before a moment. They began before it, too, which is what the index knows.

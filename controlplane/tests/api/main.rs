@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alert_deliveries;
+mod alert_rules;
 mod alerts;
 mod analytics;
 mod app;
