@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use prometheus_client::metrics::histogram::Histogram;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr, Query, SelectStatement, SimpleExpr};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ColumnTrait, Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
-    DatabaseTransaction, DbBackend, DbErr, EntityTrait, Order, QueryFilter as _, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait as _,
+    DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic as _, Order, QueryFilter as _,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
@@ -179,14 +179,32 @@ pub async fn remove_first<E: EntityTrait>(
     (id, order_by): (E::Column, E::Column),
     limit: u64,
 ) -> Result<u64, DbErr> {
-    let first = Query::select()
+    let first = first_ids::<E>(condition, (id, order_by), limit);
+    Ok(E::delete_many().filter(id.in_subquery(first)).exec(db).await?.rows_affected)
+}
+
+/// The ids of the first `limit` rows by `order_by` of those `condition` lets through.
+pub fn first_ids<E: EntityTrait>(
+    condition: Condition,
+    (id, order_by): (E::Column, E::Column),
+    limit: u64,
+) -> SelectStatement {
+    Query::select()
         .column(id)
         .from(E::default())
         .cond_where(condition)
         .order_by(order_by, Order::Asc)
         .limit(limit)
-        .to_owned();
-    Ok(E::delete_many().filter(id.in_subquery(first)).exec(db).await?.rows_affected)
+        .to_owned()
+}
+
+/// A column that SQLite is not to look up in an index. It keeps no statistics of its own accord and would read half a
+/// table by the wrong one; PostgreSQL chooses by its statistics.
+pub fn unindexed<E: EntityTrait>(db: &impl ConnectionTrait, table: E, column: E::Column) -> SimpleExpr {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Expr::col((table, column));
+    }
+    Expr::cust(format!("+\"{}\".\"{}\"", table.table_name(), column.as_str()))
 }
 
 /// Copies what SQLite's log holds into the database, again and again, so that nobody who writes has to: it would be a

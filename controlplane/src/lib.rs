@@ -14,6 +14,7 @@ pub mod cameras;
 pub mod cli;
 pub mod config;
 pub mod counters;
+mod counting;
 pub mod crypto;
 pub mod database;
 pub mod detect;

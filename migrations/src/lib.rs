@@ -28,6 +28,7 @@ mod m20261125_000071_record_log_lines;
 mod m20261125_000072_add_workers_spooled_events;
 mod m20261125_000081_create_discarded_pictures;
 mod m20261125_000082_create_task_leases;
+mod m20261125_000091_count_sessions;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -60,14 +61,17 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000072_add_workers_spooled_events::Migration),
             Box::new(m20261125_000081_create_discarded_pictures::Migration),
             Box::new(m20261125_000082_create_task_leases::Migration),
+            Box::new(m20261125_000091_count_sessions::Migration),
         ]
     }
 }
 
-/// Statements that count all detections into the empty tables of counts: for tools that fill `detections` by hand.
-pub fn counts_of_detections(is_postgres: bool) -> Vec<String> {
+/// Statements that count all detections and visits into the empty tables of counts: for tools that fill `detections`
+/// and `sessions` by hand.
+pub fn counts(is_postgres: bool) -> Vec<String> {
     let by_time = m20261125_000022_create_detection_rollups::counts(is_postgres);
     let by_confidence = m20261125_000032_create_detection_confidences::counts(is_postgres);
     let in_all = [m20261125_000041_create_detection_totals::sums()];
-    by_time.into_iter().chain(by_confidence).chain(in_all).collect()
+    let visits = m20261125_000091_count_sessions::counts(is_postgres);
+    by_time.into_iter().chain(by_confidence).chain(in_all).chain(visits).collect()
 }

@@ -1,15 +1,14 @@
 //! The statement behind a list of detections, and by which index it is read.
 //!
-//! PostgreSQL chooses by its statistics. SQLite keeps none of its own accord and would read half the table by the
-//! wrong index, so it is told: a column with a plus sign before it is not looked up in an index.
+//! PostgreSQL chooses by its statistics; SQLite, which has none, is told ([`database::unindexed`]).
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{
-    DatabaseConnection, DbBackend, EntityTrait as _, IdenStatic as _, Order, QueryFilter as _,
-    QueryOrder as _, Select,
+    DatabaseConnection, EntityTrait as _, IdenStatic as _, Order, QueryFilter as _, QueryOrder as _, Select,
 };
 
 use super::model::DetectionFilter;
+use crate::database;
 use crate::entity::detections::{Column, Entity};
 
 /// What a statement is read by.
@@ -27,15 +26,15 @@ pub(super) enum Lead {
 
 /// How one statement is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
+pub(super) struct Reading<'a> {
+    db: &'a DatabaseConnection,
     lead: Lead,
-    is_told: bool,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     /// A statement read by `lead`.
-    pub(super) fn new(db: &DatabaseConnection, lead: Lead) -> Self {
-        Self { lead, is_told: db.get_database_backend() == DbBackend::Sqlite }
+    pub(super) fn new(db: &'a DatabaseConnection, lead: Lead) -> Self {
+        Self { db, lead }
     }
 
     /// The rows `filter` lets through, in no order.
@@ -76,8 +75,10 @@ impl Reading {
             Column::PersonName => query = query.filter(self.column(column).gte("")),
             _ => {}
         }
-        let is_sorted = self.is_told && matches!(self.lead, Lead::Confidence | Lead::Filter);
-        let key = if is_sorted { opaque(column) } else { Expr::col((Entity, column)) };
+        let key = match self.lead {
+            Lead::Confidence | Lead::Filter => database::unindexed(self.db, Entity, column),
+            Lead::Time | Lead::Order(_) => Expr::col((Entity, column)),
+        };
         query = query.order_by(key, order.clone());
         if matches!(column, Column::CameraId) {
             query = query.order_by(Column::Timestamp, order.clone());
@@ -94,11 +95,6 @@ impl Reading {
             Lead::Confidence => matches!(column, Column::Confidence),
             Lead::Order(order) => column.as_str() == order.as_str(),
         };
-        if is_led_by || !self.is_told { Expr::col((Entity, column)) } else { opaque(column) }
+        if is_led_by { Expr::col((Entity, column)) } else { database::unindexed(self.db, Entity, column) }
     }
-}
-
-/// A column SQLite is not to look up in an index.
-fn opaque(column: Column) -> SimpleExpr {
-    Expr::cust(format!("+\"detections\".\"{}\"", column.as_str()))
 }

@@ -3,12 +3,12 @@
 use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, LockType, Query, ReturningClause, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, Order, QueryFilter as _,
-    TryGetable,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, TryGetable,
 };
 use uuid::Uuid;
 
 use super::rollup::{Changes, Counted, KINDS};
+use crate::database;
 use crate::discards;
 use crate::entity::detections::{Column, Entity};
 use crate::storage::ObjectKey;
@@ -106,11 +106,5 @@ pub(crate) async fn remove_part(
 }
 
 fn earliest(condition: Condition, limit: u64) -> SelectStatement {
-    Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .cond_where(condition)
-        .order_by(Column::Timestamp, Order::Asc)
-        .limit(limit)
-        .to_owned()
+    database::first_ids::<Entity>(condition, (Column::Id, Column::Timestamp), limit)
 }

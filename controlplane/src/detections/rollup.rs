@@ -9,14 +9,16 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, IntoIden as _, OnConflict, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait, IdenStatic as _, QueryFilter as _, Set,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, IdenStatic as _, QueryFilter as _,
+    Set,
 };
 use uuid::Uuid;
 use vedette_events::EventKind;
 
 use super::confidence::step_of;
+use crate::counting::{ROWS_PER_CONDITION, ROWS_PER_STATEMENT, add_counts, excluded};
 use crate::entity::{
     camera_visitors, detection_confidences, detection_hours, detection_totals, visitor_days,
 };
@@ -30,10 +32,6 @@ pub(crate) const DAYS_PER_BLOCK: i64 = 32;
 
 const SECONDS_PER_HOUR: i64 = 3600;
 const SECONDS_PER_DAY: i64 = 86_400;
-/// Rows of one statement, below the limit of variables of both databases.
-const ROWS_PER_STATEMENT: usize = 500;
-/// Removed rows found by one query; each is a condition of its own.
-const ROWS_PER_CONDITION: usize = 100;
 
 /// Every kind, in the order of the columns.
 pub(crate) const KINDS: [EventKind; 4] =
@@ -91,8 +89,8 @@ pub(crate) struct Counted<'a> {
 }
 
 /// The columns that count, in the order of [`Counts`].
-fn counting() -> impl Iterator<Item = detection_hours::Column> {
-    [true, false].into_iter().flat_map(|is_known| KINDS.map(|kind| column(kind, is_known)))
+fn counting() -> [&'static str; 2 * KINDS.len()] {
+    std::array::from_fn(|place| column(KINDS[place % KINDS.len()], place < KINDS.len()).as_str())
 }
 
 /// Of someone known by kind, then of strangers by kind.
@@ -149,14 +147,15 @@ impl Changes {
             total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
         }
         let rows = totals.into_iter().map(|(camera_id, counts)| ([camera_id.into()], counts));
-        add_counts(db, detection_totals::Entity, ["camera_id"], rows).await
+        add_counts(db, detection_totals::Entity, ["camera_id"], counting(), rows).await
     }
 
     async fn write_hours(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         let row = |((hour, camera_id), counts): (&(i64, String), &Counts)| {
             ([(*hour).into(), camera_id.as_str().into()], *counts)
         };
-        add_counts(db, detection_hours::Entity, ["hour", "camera_id"], self.hours.iter().map(row)).await
+        let (table, keys) = (detection_hours::Entity, ["hour", "camera_id"]);
+        add_counts(db, table, keys, counting(), self.hours.iter().map(row)).await
     }
 
     async fn write_confidences(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
@@ -164,7 +163,7 @@ impl Changes {
             ([camera_id.as_str().into(), (*day).into(), (*step).into()], *counts)
         };
         let (table, keys) = (detection_confidences::Entity, ["camera_id", "day", "step"]);
-        add_counts(db, table, keys, self.confidences.iter().map(row)).await
+        add_counts(db, table, keys, counting(), self.confidences.iter().map(row)).await
     }
 
     async fn write_days(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
@@ -246,47 +245,6 @@ impl Changes {
     }
 }
 
-/// Adds counts to the rows of `table` that have these keys, and removes those that count nothing any more: the tables
-/// grow with what is kept, not with all there ever was.
-async fn add_counts<T: EntityTrait, const N: usize>(
-    db: &impl ConnectionTrait,
-    table: T,
-    keys: [&'static str; N],
-    rows: impl Iterator<Item = ([SimpleExpr; N], Counts)>,
-) -> Result<(), DbErr> {
-    let mut add = OnConflict::columns(keys);
-    for column in counting() {
-        add.value(column, Expr::col((table, column)).add(Expr::col((excluded(), column))));
-    }
-    let rows: Vec<_> = rows.collect();
-    for rows in rows.chunks(ROWS_PER_STATEMENT) {
-        let mut insert = Query::insert();
-        insert.into_table(table).on_conflict(add.clone());
-        insert.columns(keys.into_iter().chain(counting().map(|column| column.as_str())));
-        for (key, counts) in rows {
-            // As many values as columns: a key's and one for each that counts.
-            insert.values_panic(key.iter().cloned().chain(counts.map(Expr::val)));
-        }
-        db.execute(&insert).await?;
-    }
-    let counts_nothing = counting().fold(Condition::all(), |all, column| all.add(Expr::col(column).eq(0)));
-    let shrunk: Vec<_> = rows.iter().filter(|(_, counts)| counts.iter().any(|count| *count < 0)).collect();
-    for rows in shrunk.chunks(ROWS_PER_CONDITION) {
-        // Only rows this transaction holds already: it need not wait for anybody.
-        let these =
-            rows.iter().fold(Condition::any(), |any, (key, _)| {
-                let columns = keys.iter().zip(key);
-                any.add(columns.fold(Condition::all(), |all, (column, value)| {
-                    all.add(Expr::col(*column).eq(value.clone()))
-                }))
-            });
-        let delete =
-            Query::delete().from_table(table).cond_where(these).cond_where(counts_nothing.clone()).to_owned();
-        db.execute(&delete).await?;
-    }
-    Ok(())
-}
-
 async fn clear_day(
     db: &impl ConnectionTrait,
     camera_id: &str,
@@ -311,11 +269,6 @@ async fn clear_day(
 /// The row of `camera_visitors` a day is in, and its bit there.
 pub(crate) fn block_of(day: i64) -> (i64, i64) {
     (day.div_euclid(DAYS_PER_BLOCK), 1 << day.rem_euclid(DAYS_PER_BLOCK))
-}
-
-/// The row that could not be inserted, as both databases call it.
-fn excluded() -> sea_orm::sea_query::DynIden {
-    Alias::new("excluded").into_iden()
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub mod errands;
 pub mod face_templates;
 pub mod persons;
 pub mod revoked_tokens;
+pub mod session_hours;
+pub mod session_totals;
 pub mod sessions;
 pub mod system_logs;
 pub mod task_leases;

@@ -102,8 +102,9 @@ pub(crate) async fn store(state: &State, events: Vec<CheckedEvent>) -> Result<St
             sightings.add(*person_id, &event.camera_id, sighting);
         }
     }
-    sightings.record(&transaction, session_gap(&state.config.file.detection)).await?;
+    let visits = sightings.record(&transaction, session_gap(&state.config.file.detection)).await?;
     changes.apply(&transaction).await?;
+    visits.apply(&transaction).await?;
     let alerts = alerts_of(&transaction, &rules, &inserted).await?;
     transaction.commit().await?;
     if let Err(error) = discards::remove(&state.db, &state.storage, dropped).await {

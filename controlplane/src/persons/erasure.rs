@@ -17,6 +17,7 @@ use crate::discards;
 use crate::entity::erasures::{ActiveModel, Column, Entity};
 use crate::entity::{detections, persons};
 use crate::error::{ApiError, ErrorKind};
+use crate::sessions;
 use crate::state::State;
 use crate::storage::ObjectKey;
 
@@ -52,7 +53,8 @@ pub(super) async fn erase(state: &State, actor: &Actor, id: Uuid) -> Result<(), 
     super::lock(&transaction, [id].into()).await?;
     // Those that came in meanwhile.
     let removed = crate::detections::remove(&transaction, of_person(), u32::MAX.into()).await?;
-    // Templates, visits, alerts about them and rules that look out for them go with the person, by their foreign keys.
+    sessions::remove_of(&transaction, id).await?;
+    // Templates, alerts about them and rules that look out for them go with the person, by their foreign keys.
     persons::Entity::delete_by_id(id).exec(&transaction).await?;
     let erasure = ActiveModel { person_hash: Set(hash(id)), erased_at: Set(Utc::now()) };
     erasure.insert(&transaction).await?;

@@ -4,8 +4,10 @@
 //! seen for the gap ([`session_gap`]). The end of a track (`left`) does not close a visit: people turn away and
 //! come back. It tells exactly how long the track lasted, though, however few events there were in between.
 
+mod counts;
 mod handler;
 mod model;
+mod query;
 mod record;
 mod service;
 mod sweep;
@@ -18,7 +20,7 @@ use crate::auth::Role;
 use crate::filters::{self, Route, respond};
 use crate::state::State;
 
-pub(crate) use record::{Sightings, ended, remove_ended};
+pub(crate) use record::{Sightings, ended, remove_ended, remove_of};
 pub use sweep::sweep;
 pub(crate) use visits::{Visit, session_gap};
 

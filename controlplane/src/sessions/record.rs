@@ -3,21 +3,21 @@
 //! All state is in the table. Whoever records holds the locks of the people concerned ([`crate::persons::lock`]),
 //! so that two instances never look for the same person's visits at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Query, SimpleExpr};
+use sea_orm::sea_query::{
+    Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Query, ReturningClause, SimpleExpr,
+};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
 use uuid::Uuid;
 
+use super::counts::Changes;
 use super::visits::{Visit, join};
+use crate::counting::{ROWS_PER_CONDITION, ROWS_PER_STATEMENT};
 use crate::database;
 use crate::entity::sessions::{ActiveModel, Column, Entity};
 
-/// Visitors looked up by one query; each is a condition of its own.
-const VISITORS_PER_QUERY: usize = 100;
-/// Rows of one statement.
-const ROWS_PER_STATEMENT: usize = 500;
 /// Visits closed by one statement, so that it never holds writers up for long.
 const CLOSED_PER_STATEMENT: u64 = 1000;
 
@@ -34,16 +34,22 @@ impl Sightings {
         self.0.entry((person_id, camera_id.to_owned())).or_default().push(sighting);
     }
 
-    /// Extends, joins and opens visits so that they contain every sighting.
-    pub(crate) async fn record(self, db: &impl ConnectionTrait, gap: TimeDelta) -> Result<(), DbErr> {
+    /// Extends, joins and opens visits so that they contain every sighting, and says what that changes in the counts.
+    pub(crate) async fn record(self, db: &impl ConnectionTrait, gap: TimeDelta) -> Result<Changes, DbErr> {
         let open_since = Utc::now() - gap;
         let mut visitors: BTreeMap<Visitor, Vec<Visit>> = self.0;
         add_stored(db, &mut visitors, gap).await?;
-        let (mut rows, mut absorbed) = (Vec::new(), Vec::new());
+        let (mut rows, mut absorbed, mut changes) = (Vec::new(), Vec::new(), Changes::default());
         for ((person_id, camera_id), visits) in visitors {
+            let stored: HashMap<Uuid, Visit> =
+                visits.iter().filter_map(|visit| Some((visit.id?, *visit))).collect();
             for joined in join(visits, gap).into_iter().filter(|joined| joined.has_grown) {
-                absorbed.extend(joined.absorbed);
                 let visit = joined.visit;
+                for before in visit.id.iter().chain(&joined.absorbed).filter_map(|id| stored.get(id)) {
+                    changes.remove(&camera_id, before.entry, before.exit);
+                }
+                changes.add(&camera_id, visit.entry, visit.exit);
+                absorbed.extend(joined.absorbed);
                 rows.push(ActiveModel {
                     id: Set(visit.id.unwrap_or_else(Uuid::now_v7)),
                     person_id: Set(person_id),
@@ -67,7 +73,7 @@ impl Sightings {
         for ids in absorbed.chunks(ROWS_PER_STATEMENT) {
             Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(db).await?;
         }
-        Ok(())
+        Ok(changes)
     }
 }
 
@@ -80,7 +86,7 @@ async fn add_stored(
 ) -> Result<(), DbErr> {
     let near: Vec<Condition> =
         visitors.iter().map(|(visitor, sightings)| touching(visitor, sightings, gap)).collect();
-    for conditions in near.chunks(VISITORS_PER_QUERY) {
+    for conditions in near.chunks(ROWS_PER_CONDITION) {
         let any = conditions.iter().fold(Condition::any(), |any, one| any.add(one.clone()));
         for row in Entity::find().filter(any).all(db).await? {
             let visit = Visit {
@@ -147,8 +153,31 @@ pub(crate) async fn remove_ended(
     before: DateTime<Utc>,
     limit: u64,
 ) -> Result<u64, DbErr> {
-    let columns = (Column::Id, Column::EntryTime);
-    database::remove_first::<Entity>(db, ended(before), columns, limit).await
+    remove(db, ended(before), limit).await
+}
+
+/// Removes all visits of a person.
+pub(crate) async fn remove_of(db: &impl ConnectionTrait, person_id: Uuid) -> Result<u64, DbErr> {
+    remove(db, Condition::all().add(Column::PersonId.eq(person_id)), u32::MAX.into()).await
+}
+
+async fn remove(db: &impl ConnectionTrait, condition: Condition, limit: u64) -> Result<u64, DbErr> {
+    let earliest = database::first_ids::<Entity>(condition, (Column::Id, Column::EntryTime), limit);
+    let columns = [Column::CameraId, Column::EntryTime, Column::ExitTime];
+    let delete = Query::delete()
+        .from_table(Entity)
+        .and_where(Column::Id.in_subquery(earliest))
+        .returning(ReturningClause::Columns(columns.into_iter().map(Into::into).collect()))
+        .to_owned();
+    let rows = db.query_all(&delete).await?;
+    let mut changes = Changes::default();
+    for row in &rows {
+        let (camera_id, entry, exit): (String, _, _) =
+            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        changes.remove(&camera_id, entry, exit);
+    }
+    changes.apply(db).await?;
+    Ok(rows.len() as u64)
 }
 
 /// Visits that ended before a moment. They began before it, too, which is what the index knows.

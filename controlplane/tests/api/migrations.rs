@@ -64,7 +64,10 @@ fn figures_are_the_same_after_going_back_and_forth() {
         ];
         let totals = ["", "camera_id=door", "known=true", "min_confidence=0.5"]
             .map(|query| app.admin().get(&format!("/api/detections?{query}")).expect(200)["total"].clone());
-        (keys.map(|key| summary[key].clone()), totals)
+        let visits = ["", "camera_id=cam_01", "from=2026-01-01T00:00:00Z", "to=2026-01-01T00:00:00Z"]
+            .map(|query| app.admin().get(&format!("/api/sessions?{query}")).expect(200)["total"].clone());
+        assert_eq!(visits[0], 1);
+        (keys.map(|key| summary[key].clone()), totals, visits)
     };
     let before = figures();
     let derived = Migrator::migrations()

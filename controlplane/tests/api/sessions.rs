@@ -139,6 +139,60 @@ fn a_visit_stays_open_until_the_person_was_not_seen_for_a_while() {
 }
 
 #[test]
+fn visits_are_counted_within_any_period() {
+    let (app, people) = with_people(&["Ada", "Bob"]);
+    let (admin, worker) = (app.admin(), app.worker());
+    let event = |index: u128| {
+        // Every 7 minutes and, of every fourth, again half an hour later, where it is a visit of its own; those whose
+        // track ended later reach into other hours.
+        let minute = index as i64 * 7 + if index.is_multiple_of(4) { 30 } else { 0 };
+        let mut event = at(bare_event(index, Some(&people[index as usize % 2])), noon(minute));
+        event["camera_id"] = json!(format!("cam_{}", index % 3));
+        if index.is_multiple_of(5) {
+            event["kind"] = json!("left");
+            event["last_seen"] = json!((noon(minute) + TimeDelta::minutes(50)).to_rfc3339());
+        }
+        event
+    };
+    let events: Vec<Value> = (0..60).map(event).collect();
+    // The later first, so that visits grow at both ends and join.
+    for events in events.rchunks(13) {
+        worker.post("/api/ingest", &json!(events)).expect(200);
+    }
+    let agree = || {
+        let all = sessions(&admin, "page_size=500");
+        let time = |value: &Value| value.as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+        let bounds = [None, Some(-30), Some(0), Some(61), Some(120), Some(127), Some(240), Some(900)];
+        for camera in [None, Some("cam_0"), Some("cam_2"), Some("cam_9")] {
+            for (from, to) in bounds.iter().flat_map(|from| bounds.iter().map(move |to| (*from, *to))) {
+                if from.is_some_and(|from| to.is_some_and(|to| from > to)) {
+                    continue;
+                }
+                let is_within = |visit: &&Value| {
+                    camera.is_none_or(|camera| visit["camera_id"] == camera)
+                        && from.is_none_or(|from| time(&visit["last_seen"]) >= noon(from))
+                        && to.is_none_or(|to| time(&visit["entry_time"]) < noon(to))
+                };
+                let wanted: Vec<_> = all.iter().filter(is_within).cloned().collect();
+                let bound = |name: &str, minute: Option<i64>| {
+                    let time = minute.map(|minute| noon(minute).to_rfc3339_opts(SecondsFormat::Secs, true));
+                    time.map_or_else(String::new, |time| format!("&{name}={time}"))
+                };
+                let camera = camera.map_or_else(String::new, |camera| format!("&camera_id={camera}"));
+                let query = format!("page_size=500{camera}{}{}", bound("from", from), bound("to", to));
+                assert_eq!(sessions(&admin, &query), wanted, "{query}");
+                assert_eq!(sessions(&admin, &format!("{query}&open=false")), wanted, "{query}, over");
+            }
+        }
+        all.len()
+    };
+    let count = agree();
+    admin.delete(&format!("/api/persons/{}?erase=true", people[0]["id"].as_str().unwrap())).expect(204);
+    let rest = agree();
+    assert!(0 < rest && rest < count, "{rest} of {count}");
+}
+
+#[test]
 fn visits_are_listed_filtered_and_sorted() {
     let (app, people) = with_people(&["Ada", "Bob"]);
     let (admin, worker) = (app.admin(), app.worker());

@@ -102,7 +102,7 @@ fn queries(people: &[Value]) -> Result<Vec<String>> {
     let rare = people[people.len() - 1]["id"].as_str().context("a person has no id")?;
     let days_ago =
         |days: i64| (Utc::now() - TimeDelta::days(days)).to_rfc3339_opts(SecondsFormat::Millis, true);
-    let (month, week, day) = (days_ago(30), days_ago(7), days_ago(1));
+    let (month, week, day, tomorrow) = (days_ago(30), days_ago(7), days_ago(1), days_ago(-1));
     let lists = [
         String::new(),
         "sort=timestamp".to_owned(),
@@ -149,7 +149,19 @@ fn queries(people: &[Value]) -> Result<Vec<String>> {
     ];
     let lists = lists.into_iter().map(|query| format!("/api/detections?{query}"));
     let summaries = summaries.into_iter().map(|query| format!("/api/analytics/summary?{query}"));
-    let sessions = ["".to_owned(), format!("person_id={frequent}"), "open=true".to_owned()];
+    let sessions = [
+        String::new(),
+        "sort=-exit_time".to_owned(),
+        "page=2000&page_size=50".to_owned(),
+        format!("person_id={frequent}"),
+        "camera_id=cam_07".to_owned(),
+        "open=true".to_owned(),
+        "open=false".to_owned(),
+        format!("from={week}"),
+        format!("from={month}&to={week}"),
+        format!("camera_id=cam_07&from={month}&to={day}"),
+        format!("from={tomorrow}"),
+    ];
     let sessions = sessions.into_iter().map(|query| format!("/api/sessions?{query}"));
     Ok(lists.chain(summaries).chain(sessions).collect())
 }
@@ -198,7 +210,7 @@ fn statement(line: &str) -> Option<String> {
     let end = rest.find("\" rows_affected")?;
     let text = rest[..end].replace("\\n", " ").replace("\\\"", "\"").replace("\\\\", "\\");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let tables = ["detection", "visitor", "sessions"];
+    let tables = ["detection", "visitor", "session"];
     let is_ours = text.starts_with("SELECT") && tables.iter().any(|table| text.contains(table));
     is_ours.then_some(text)
 }

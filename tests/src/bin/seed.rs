@@ -72,7 +72,7 @@ fn seed(arguments: &Arguments) -> Result<()> {
     store.run(&sessions.replace("{seconds_since_last}", since_last).replace("{first_id}", first_id))?;
     step("visits are there");
 
-    store.run(&vedette_migrations::counts_of_detections(store.is_postgres()).join(";\n"))?;
+    store.run(&vedette_migrations::counts(store.is_postgres()).join(";\n"))?;
     step("they are counted");
     for (_, definition) in &indexes {
         store.run(definition)?;
