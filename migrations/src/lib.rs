@@ -29,6 +29,7 @@ mod m20261125_000072_add_workers_spooled_events;
 mod m20261125_000081_create_discarded_pictures;
 mod m20261125_000082_create_task_leases;
 mod m20261125_000091_count_sessions;
+mod m20261125_000092_create_gallery_changes;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000081_create_discarded_pictures::Migration),
             Box::new(m20261125_000082_create_task_leases::Migration),
             Box::new(m20261125_000091_count_sessions::Migration),
+            Box::new(m20261125_000092_create_gallery_changes::Migration),
         ]
     }
 }

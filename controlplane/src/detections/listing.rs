@@ -4,16 +4,13 @@ use sea_orm::{DatabaseConnection, DbErr, Order, QuerySelect as _};
 
 use super::model::{DetectionFilter, DetectionView};
 use super::query::{Lead, Reading};
-use super::totals::{self, Total, window};
+use super::totals::{self, MOST_SKIPPED, Total, window};
 use crate::entity::detections::{Column, Model};
 use crate::error::ApiError;
 use crate::filters::{Page, PageRequest};
 
 /// Up to so many rows are looked up and sorted; with more, a page is found sooner in the index of its order.
 const MOST_SORTED: u64 = 20_000;
-
-/// A page that begins after more rows than this is found sooner by the hours it lies in.
-const MOST_SKIPPED: u64 = 2_000;
 
 /// One page of what `filter` lets through.
 pub(super) async fn list(

@@ -21,12 +21,20 @@ use crate::entity::{detection_hours, detection_totals, detections};
 /// Up to so many rows are as confident that they are best looked up.
 const FEW: u64 = 10_000;
 
-/// Detections within a stretch of time.
+/// Rows within a stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
-    pub(super) start: DateTime<Utc>,
-    pub(super) end: DateTime<Utc>,
-    pub(super) count: u64,
+pub(crate) struct Stretch {
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) end: DateTime<Utc>,
+    pub(crate) count: u64,
+}
+
+impl Stretch {
+    /// That of an hour.
+    pub(crate) fn hour((hour, count): (i64, i64)) -> Self {
+        let end = hour_start(hour.saturating_add(1));
+        Self { start: hour_start(hour), end, count: count.unsigned_abs() }
+    }
 }
 
 /// How many detections there are.
@@ -180,12 +188,7 @@ async fn hours(
         query = query.filter(Column::Hour.lt(end));
     }
     let hours: Vec<(i64, i64)> = query.into_tuple().all(db).await?;
-    let stretch = |(hour, count): (i64, i64)| Stretch {
-        start: hour_start(hour),
-        end: hour_start(hour.saturating_add(1)),
-        count: count.unsigned_abs(),
-    };
-    Ok(hours.into_iter().map(stretch).filter(|stretch| stretch.count > 0).collect())
+    Ok(hours.into_iter().map(Stretch::hour).filter(|stretch| stretch.count > 0).collect())
 }
 
 /// The sum of the columns that count what `filter` lets through.
@@ -202,14 +205,17 @@ pub(super) fn counted(filter: &DetectionFilter) -> SimpleExpr {
 
 /// Where a page lies: what to read, and how many rows of it to skip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) start: DateTime<Utc>,
-    pub(super) end: DateTime<Utc>,
-    pub(super) offset: u64,
+pub(crate) struct Window {
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) end: DateTime<Utc>,
+    pub(crate) offset: u64,
 }
 
+/// A page that begins after more rows than this is found sooner by the hours it lies in.
+pub(crate) const MOST_SKIPPED: u64 = 2_000;
+
 /// The stretches that hold `limit` rows from `offset` on, in that order of time; `None` if there are no rows.
-pub(super) fn window(stretches: &[Stretch], order: &Order, offset: u64, limit: u64) -> Option<Window> {
+pub(crate) fn window(stretches: &[Stretch], order: &Order, offset: u64, limit: u64) -> Option<Window> {
     let in_order: Vec<&Stretch> = match order {
         Order::Desc => stretches.iter().rev().collect(),
         _ => stretches.iter().collect(),
@@ -247,12 +253,7 @@ mod tests {
     use super::*;
 
     fn hours(counts: &[u64]) -> Vec<Stretch> {
-        let stretch = |(hour, count): (usize, &u64)| Stretch {
-            start: hour_start(hour as i64),
-            end: hour_start(hour as i64 + 1),
-            count: *count,
-        };
-        counts.iter().enumerate().map(stretch).collect()
+        counts.iter().enumerate().map(|(hour, count)| Stretch::hour((hour as i64, *count as i64))).collect()
     }
 
     fn window_of(order: Order, offset: u64, limit: u64) -> Option<(i64, i64, u64)> {

@@ -17,6 +17,7 @@ pub mod discarded_pictures;
 pub mod erasures;
 pub mod errands;
 pub mod face_templates;
+pub mod gallery_changes;
 pub mod persons;
 pub mod revoked_tokens;
 pub mod session_hours;

@@ -1,17 +1,19 @@
 //! The gallery as it is now, built from the database when it changed and kept until it changes again.
 //!
-//! Two signals say that it changed. A service that enrols or removes someone calls [`LiveGallery::changed`],
-//! which wakes every waiting worker at once. For changes another instance made on the same database, waiters look
-//! once a second at a fingerprint of the tables: two aggregates, far cheaper than the gallery.
+//! Two signals say that it changed. A service that enrols or removes someone commits by [`LiveGallery::commit`], which
+//! wakes every waiting worker at once. For changes another instance made on the same database, waiters look once a
+//! second at how many changes there were.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sea_orm::prelude::DateTimeUtc;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::Instant;
@@ -20,6 +22,7 @@ use vedette_events::{GalleryPerson, GallerySnapshot, encode_vector};
 use vedette_models::gallery::Gallery;
 
 use crate::crypto::{Keys, SealError};
+use crate::entity::gallery_changes::{self, Column};
 use crate::entity::{face_templates, persons};
 use crate::error::ApiError;
 use crate::persons::template;
@@ -30,8 +33,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The gallery at one moment.
 #[derive(Debug)]
 pub struct BuiltGallery {
-    change: u64,
-    fingerprint: Fingerprint,
+    changes: i64,
     /// Strong validator of `body`.
     pub etag: String,
     /// The [`GallerySnapshot`] as JSON.
@@ -40,20 +42,14 @@ pub struct BuiltGallery {
     pub index: Gallery,
 }
 
-/// What tells two states of the tables apart without reading them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Fingerprint {
-    persons: (i64, Option<DateTimeUtc>),
-    templates: (i64, Option<DateTimeUtc>),
-}
-
 /// Keeps the gallery of one pack up to date.
 #[derive(Debug)]
 pub struct LiveGallery {
     pack: String,
     dimension: usize,
     keys: Arc<Keys>,
-    change: watch::Sender<u64>,
+    /// Wakes those who wait.
+    change: watch::Sender<()>,
     built: Mutex<Option<Arc<BuiltGallery>>>,
     enrolment: Mutex<()>,
 }
@@ -65,7 +61,7 @@ impl LiveGallery {
             pack,
             dimension,
             keys,
-            change: watch::Sender::new(0),
+            change: watch::Sender::new(()),
             built: Mutex::new(None),
             enrolment: Mutex::new(()),
         }
@@ -76,9 +72,20 @@ impl LiveGallery {
         self.enrolment.lock().await
     }
 
-    /// Says that someone was enrolled, changed or removed. Call it after the commit.
-    pub fn changed(&self) {
-        self.change.send_modify(|change| *change += 1);
+    /// Commits a transaction in which someone was enrolled, changed or removed.
+    ///
+    /// # Errors
+    /// When the database does not answer: nothing was changed.
+    pub async fn commit(&self, transaction: DatabaseTransaction) -> Result<(), DbErr> {
+        // Last, because everybody who changes the gallery meets here.
+        gallery_changes::Entity::update_many()
+            .col_expr(Column::Changes, Expr::col(Column::Changes).add(1))
+            .filter(Column::Id.eq(gallery_changes::ROW))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        self.change.send_replace(());
+        Ok(())
     }
 
     /// The gallery as it is now.
@@ -89,15 +96,12 @@ impl LiveGallery {
         // The lock is held while building: a second caller waits for the result instead of building it too.
         let mut built = self.built.lock().await;
         // Read before the tables: a change that arrives in between is seen as new by the next caller.
-        let change = *self.change.borrow();
-        let fingerprint = self.fingerprint(db).await?;
-        if let Some(built) = built.as_ref()
-            && built.change == change
-            && built.fingerprint == fingerprint
-        {
+        let row = gallery_changes::Entity::find_by_id(gallery_changes::ROW).one(db).await?;
+        let changes = row.map_or(0, |row| row.changes);
+        if let Some(built) = built.as_ref().filter(|built| built.changes == changes) {
             return Ok(Arc::clone(built));
         }
-        let fresh = Arc::new(self.build(db, change, fingerprint).await?);
+        let fresh = Arc::new(self.build(db, changes).await?);
         *built = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
@@ -125,32 +129,7 @@ impl LiveGallery {
         }
     }
 
-    async fn fingerprint(&self, db: &DatabaseConnection) -> Result<Fingerprint, DbErr> {
-        let persons = persons::Entity::find()
-            .select_only()
-            .expr(Expr::col(persons::Column::Id).count())
-            .expr(Expr::col(persons::Column::UpdatedAt).max())
-            .filter(persons::Column::IsActive.eq(true))
-            .into_tuple()
-            .one(db)
-            .await?;
-        let templates = face_templates::Entity::find()
-            .select_only()
-            .expr(Expr::col(face_templates::Column::Id).count())
-            .expr(Expr::col(face_templates::Column::CreatedAt).max())
-            .filter(face_templates::Column::Pack.eq(self.pack.as_str()))
-            .into_tuple()
-            .one(db)
-            .await?;
-        Ok(Fingerprint { persons: persons.unwrap_or_default(), templates: templates.unwrap_or_default() })
-    }
-
-    async fn build(
-        &self,
-        db: &DatabaseConnection,
-        change: u64,
-        fingerprint: Fingerprint,
-    ) -> Result<BuiltGallery, ApiError> {
+    async fn build(&self, db: &DatabaseConnection, changes: i64) -> Result<BuiltGallery, ApiError> {
         let persons: Vec<(Uuid, String)> = persons::Entity::find()
             .select_only()
             .columns([persons::Column::Id, persons::Column::Name])
@@ -175,7 +154,7 @@ impl LiveGallery {
         let assemble = move || assemble(pack, dimension, persons, templates, &keys);
         let (index, body) = tokio::task::spawn_blocking(assemble).await.map_err(ApiError::internal)??;
         let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..16]));
-        Ok(BuiltGallery { change, fingerprint, etag, body, index })
+        Ok(BuiltGallery { changes, etag, body, index })
     }
 }
 

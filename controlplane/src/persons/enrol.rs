@@ -68,14 +68,13 @@ async fn enrol(
         refuse_known(&state, &transaction, &form, &submission.samples).await?;
         let samples = &submission.samples;
         let person = store_person(&state, &transaction, &actor, person_id, form.fields, samples).await?;
-        commit(transaction, std::slice::from_ref(&folder)).await?;
+        commit(&state, transaction, std::slice::from_ref(&folder)).await?;
         Ok::<_, ApiError>(person)
     };
     let person = match stored.await {
         Ok(person) => person,
         Err(error) => return Err(take_back(&state, vec![folder], error).await),
     };
-    state.gallery.changed();
     tracing::info!(person_id = %person.id, photos = submission.samples.len(), "person enrolled");
     let person = PersonView::new(person, submission.samples.len() as u64);
     Ok(Registered { person, samples: submission.verdicts })
@@ -160,14 +159,13 @@ async fn store_faces(
         let faces = insert_templates(&state, &transaction, person_id, &submission.samples).await?;
         let entry = Entry::new(Action::FaceAdded, &actor).about("person", person_id);
         entry.with(json!({ "photos": faces.len() })).write(&transaction).await?;
-        commit(transaction, &keys).await?;
+        commit(&state, transaction, &keys).await?;
         Ok::<_, ApiError>(faces)
     };
     let faces = match stored.await {
         Ok(faces) => faces,
         Err(error) => return Err(take_back(&state, keys, error).await),
     };
-    state.gallery.changed();
     Ok(AddedFaces { faces: faces.into_iter().map(FaceView::from).collect(), samples: submission.verdicts })
 }
 
@@ -187,12 +185,12 @@ async fn write_photos(state: &State, keys: &[ObjectKey], photos: Vec<Picture>) -
 }
 
 /// Commits the rows of photos listed under `keys`.
-async fn commit(transaction: DatabaseTransaction, keys: &[ObjectKey]) -> Result<(), ApiError> {
+async fn commit(state: &State, transaction: DatabaseTransaction, keys: &[ObjectKey]) -> Result<(), ApiError> {
     if discards::unlist(&transaction, keys).await? < keys.len() as u64 {
         // Never seen by anybody: it takes an hour.
         return Err(ApiError::internal("the photos were removed before their rows came"));
     }
-    Ok(transaction.commit().await?)
+    Ok(state.gallery.commit(transaction).await?)
 }
 
 /// Removes photos whose rows do not come because of `error`.

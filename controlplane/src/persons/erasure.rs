@@ -63,8 +63,7 @@ pub(super) async fn erase(state: &State, actor: &Actor, id: Uuid) -> Result<(), 
     Entry::new(Action::PersonErased, actor).write(&transaction).await?;
     let pictures: Vec<ObjectKey> = removed.pictures.into_iter().chain([ObjectKey::photos_of(id)]).collect();
     discards::list(&transaction, &pictures, TimeDelta::zero()).await?;
-    transaction.commit().await?;
-    state.gallery.changed();
+    state.gallery.commit(transaction).await?;
     if pictures_gone.is_ok() {
         pictures_gone = discards::remove(&state.db, &state.storage, pictures).await;
     }

@@ -46,8 +46,7 @@ pub(super) async fn delete(
     face.delete(&transaction).await?;
     discards::list(&transaction, &photo, TimeDelta::zero()).await?;
     Entry::new(Action::FaceDeleted, actor).about("person", person_id).write(&transaction).await?;
-    transaction.commit().await?;
-    state.gallery.changed();
+    state.gallery.commit(transaction).await?;
     if let Err(error) = discards::remove(&state.db, &state.storage, photo).await {
         tracing::warn!(%error, "the photo of a face that was removed is removed later");
     }

@@ -173,8 +173,7 @@ pub(super) async fn update(
     let action = if is_deactivation { Action::PersonDeactivated } else { Action::PersonChanged };
     let entry = Entry::new(action, actor).about("person", id).with(json!({ "fields": named }));
     entry.write(&transaction).await?;
-    transaction.commit().await?;
-    state.gallery.changed();
+    state.gallery.commit(transaction).await?;
     details(&state.db, id).await
 }
 
@@ -188,8 +187,7 @@ pub(super) async fn deactivate(state: &State, actor: &Actor, id: Uuid) -> Result
         row.updated_at = Set(Utc::now());
         row.update(&transaction).await?;
         Entry::new(Action::PersonDeactivated, actor).about("person", id).write(&transaction).await?;
-        transaction.commit().await?;
-        state.gallery.changed();
+        state.gallery.commit(transaction).await?;
     }
     tracing::info!(person_id = %id, "person deactivated");
     Ok(())

@@ -127,7 +127,7 @@ pub(super) async fn preview(db: &DatabaseConnection, cutoffs: &Cutoffs) -> Resul
                 report.pictures += report.snapshots;
             }
             Step::Visits(before) => {
-                report.visits = visits::Entity::find().filter(sessions::ended(before)).count(db).await?;
+                report.visits = visits::Entity::find().filter(sessions::ended(db, before)).count(db).await?;
             }
             Step::Alerts(before) => {
                 report.alerts = entity::alerts::Entity::find().filter(alerts::old(before)).count(db).await?;

@@ -11,14 +11,14 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QuerySelect as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use super::model::SessionFilter;
 use super::query::{self, Moment};
 use crate::counting::add_counts;
 use crate::detections::rollup::{hour_of, hour_start};
-use crate::detections::totals::first_whole_hour;
+use crate::detections::totals::{Stretch, first_whole_hour};
 use crate::entity::{session_hours, session_totals};
 
 /// Visits that come, change or go, counted as the tables count them.
@@ -99,6 +99,22 @@ async fn of_all_time(db: &DatabaseConnection, filter: &SessionFilter) -> Result<
     }
     let count: Option<Option<i64>> = query.into_tuple().one(db).await?;
     Ok(count.flatten().unwrap_or(0).unsigned_abs())
+}
+
+/// How many visits of the camera asked for, if one is, began in each hour, the earliest first.
+pub(super) async fn by_hour(db: &DatabaseConnection, camera_id: Option<&str>) -> Result<Vec<Stretch>, DbErr> {
+    use session_hours::{Column, Entity};
+    let mut query = Entity::find()
+        .select_only()
+        .column(Column::Hour)
+        .expr(Expr::col(Column::Entries).sum().cast_as("bigint"))
+        .group_by(Column::Hour)
+        .order_by_asc(Column::Hour);
+    if let Some(camera_id) = camera_id {
+        query = query.filter(Column::CameraId.eq(camera_id));
+    }
+    let hours: Vec<(i64, i64)> = query.into_tuple().all(db).await?;
+    Ok(hours.into_iter().map(Stretch::hour).collect())
 }
 
 /// Visits of the camera asked for that began, or ended, at `start` or later.

@@ -92,6 +92,11 @@ impl SessionFilter {
         sorting::order(self.sort.as_deref().unwrap_or("-entry_time"), &SORT_COLUMNS)
     }
 
+    /// Whether it lets through all visits there are, or all of one camera.
+    pub(super) fn is_of_camera(&self) -> bool {
+        self.person_id.is_none() && self.from.is_none() && self.to.is_none() && self.open.is_none()
+    }
+
     /// Says what does not hold.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if let (Some(from), Some(to)) = (self.from, self.to)

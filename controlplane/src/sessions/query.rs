@@ -83,6 +83,17 @@ pub(super) fn ordered(
     select(db, filter, lead).order_by(key, order.clone()).order_by(Column::Id, order)
 }
 
+/// Visits that began within a stretch of time, by when they began.
+pub(super) fn ordered_within(
+    db: &DatabaseConnection,
+    filter: &SessionFilter,
+    stretch: (DateTime<Utc>, DateTime<Utc>),
+    order: Order,
+) -> Select<Entity> {
+    let query = between(db, filter, Moment::Entry, stretch.0, stretch.1);
+    query.order_by(Column::EntryTime, order.clone()).order_by(Column::Id, order)
+}
+
 /// A column, hidden from SQLite's choice of an index if that is not to be read by it.
 fn led_by(db: &DatabaseConnection, lead: Moment, column: Column) -> SimpleExpr {
     let is_led_by = match lead {

@@ -124,7 +124,9 @@ pub(super) async fn close_ended(
     gap: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<u64, DbErr> {
-    let is_over = Condition::all().add(Expr::col(Column::IsOpen)).add(Column::ExitTime.lt(now - gap));
+    let is_over = Condition::all()
+        .add(Expr::col(Column::IsOpen))
+        .add(database::unindexed(db, Entity, Column::ExitTime).lt(now - gap));
     let some = Query::select()
         .column(Column::Id)
         .from(Entity)
@@ -153,7 +155,7 @@ pub(crate) async fn remove_ended(
     before: DateTime<Utc>,
     limit: u64,
 ) -> Result<u64, DbErr> {
-    remove(db, ended(before), limit).await
+    remove(db, ended(db, before), limit).await
 }
 
 /// Removes all visits of a person.
@@ -181,6 +183,7 @@ async fn remove(db: &impl ConnectionTrait, condition: Condition, limit: u64) -> 
 }
 
 /// Visits that ended before a moment. They began before it, too, which is what the index knows.
-pub(crate) fn ended(before: DateTime<Utc>) -> Condition {
-    Condition::all().add(Column::EntryTime.lt(before)).add(Column::ExitTime.lt(before))
+pub(crate) fn ended(db: &impl ConnectionTrait, before: DateTime<Utc>) -> Condition {
+    let exit_time = database::unindexed(db, Entity, Column::ExitTime);
+    Condition::all().add(Column::EntryTime.lt(before)).add(exit_time.lt(before))
 }

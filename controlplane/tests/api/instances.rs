@@ -209,6 +209,32 @@ fn of_requests_at_two_servers_one_enrols() {
     assert_eq!(servers[1].admin().get("/api/persons").expect(200)["total"], 0);
 }
 
+/// One photo goes and another comes, by a server whose clock is behind that of the one that made the rest.
+#[test]
+fn what_one_server_changes_in_the_gallery_the_other_sees() {
+    let one = TestApp::start();
+    let two = one.another();
+    let form = Form::default().text("name", "Barack").photos(THREE_OF_ONE);
+    let person = form.send(&one.admin(), "/api/persons/register").expect(201);
+    let path = format!("/api/persons/{}", person["id"].as_str().unwrap());
+    one.execute("UPDATE face_templates SET created_at = '2100-01-01T00:00:00+00:00'");
+    one.execute("UPDATE persons SET updated_at = '2100-01-01T00:00:00+00:00'");
+    let templates = |server: &TestApp| -> Vec<Value> {
+        let gallery = server.worker().get("/api/gallery").expect(200);
+        gallery["persons"][0]["templates"].as_array().unwrap().clone()
+    };
+    let before = templates(&one);
+
+    let admin = two.admin();
+    let face = admin.get(&path).expect(200)["faces"][0]["id"].as_str().unwrap().to_owned();
+    admin.delete(&format!("{path}/faces/{face}")).expect(204);
+    Form::default().photos([THREE_OF_ONE[0]]).send(&admin, &format!("{path}/faces")).expect(201);
+    two.execute("UPDATE persons SET updated_at = '2100-01-01T00:00:00+00:00'");
+    let after = templates(&two);
+    assert_eq!(after.len(), before.len());
+    assert_eq!(templates(&one), after);
+}
+
 #[test]
 fn servers_that_start_at_the_same_moment_make_the_tables_once() {
     if !crate::app::on_postgres() {
