@@ -88,6 +88,7 @@ pub struct TrackIdentity {
     decision: Decision,
     decided_with: Evidence,
     is_corrected: bool,
+    gave_way: bool,
 }
 
 impl TrackIdentity {
@@ -168,10 +169,25 @@ impl TrackIdentity {
         &self.decision
     }
 
+    /// Whether the decision was replaced by another one: it is not again.
+    pub fn is_corrected(&self) -> bool {
+        self.is_corrected
+    }
+
+    /// Somebody else who was in sight at the same time is that person, and more likely so: this one is nobody of the
+    /// gallery, until better evidence says otherwise. If the earlier decision was told already, this is its correction.
+    pub fn give_way(&mut self, was_told: bool) {
+        self.decision = Decision::Stranger;
+        self.decided_with = Evidence { crops: self.crops, mean_quality: self.mean_quality() };
+        self.is_corrected |= was_told;
+        self.gave_way = true;
+    }
+
     /// Decides with another gallery than before: a stranger who has been enrolled meanwhile is known at once. That
     /// is no correction, because the earlier decision was right when it was made.
     pub fn decide_anew(&mut self, gallery: &Gallery, policy: &IdentityPolicy) -> &Decision {
         if self.decision == Decision::Stranger
+            && !self.gave_way
             && let known @ Decision::Known(_) = self.judge(gallery, policy)
         {
             self.decision = known;

@@ -33,11 +33,19 @@ struct Settings {
     threshold: f32,
     margin: f32,
     min_crops: u32,
+    allow_duplicates: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { gallery: None, token: None, threshold: -1.0, margin: -1.0, min_crops: 2 }
+        Self {
+            gallery: None,
+            token: None,
+            threshold: -1.0,
+            margin: -1.0,
+            min_crops: 2,
+            allow_duplicates: false,
+        }
     }
 }
 
@@ -48,6 +56,7 @@ impl Settings {
             threshold: unless_packs(self.threshold),
             margin: unless_packs(self.margin),
             min_crops: self.min_crops as usize,
+            allow_duplicates: self.allow_duplicates,
         }
     }
 }
@@ -85,6 +94,10 @@ pub struct FaceMatch {
     #[property(
         name = "min-crops", get, set, type = u32, member = min_crops, minimum = 1, maximum = 50, default = 2, mutable_playing,
         nick = "Least crops", blurb = "Embedded crops of a track before someone is named; a stranger needs twice as many"
+    )]
+    #[property(
+        name = "allow-duplicates", get, set, type = bool, member = allow_duplicates, default = false, mutable_playing,
+        nick = "Allow duplicates", blurb = "Name a person on several tracks that were in sight together, as with mirrors and screens; else the likeliest track is that person and the others are unknown"
     )]
     settings: Mutex<Settings>,
     state: Mutex<Option<State>>,

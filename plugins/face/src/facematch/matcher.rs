@@ -1,11 +1,12 @@
 //! The tracks in sight and who they were decided to be. Knows no GStreamer: faces in, identities out.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use thiserror::Error;
 use vedette_models::embed;
-use vedette_models::identity::{Decision, IdentityPolicy, TrackIdentity};
+use vedette_models::identity::{Candidate, Decision, IdentityPolicy, TrackIdentity};
 
 use super::source::Loaded;
 use crate::meta::params::UNKNOWN;
@@ -39,6 +40,8 @@ pub(super) struct Rules {
     /// `None` = the pack's.
     pub(super) margin: Option<f32>,
     pub(super) min_crops: usize,
+    /// Whether several tracks that were in sight together may be the same person.
+    pub(super) allow_duplicates: bool,
 }
 
 impl Rules {
@@ -63,9 +66,13 @@ impl Rules {
 #[derive(Debug)]
 struct Track {
     evidence: TrackIdentity,
+    /// What was told last.
     identity: Option<Identity>,
     model_name: String,
+    first_seen_ms: u64,
     seen_ms: u64,
+    /// Whether the decision may be another than what was told.
+    is_reviewed: bool,
 }
 
 /// Decides tracks against a gallery.
@@ -90,27 +97,40 @@ impl Matcher {
         if self.basis != Some((loaded.version, rules)) {
             self.basis = Some((loaded.version, rules));
             for track in self.tracks.values_mut() {
-                self.decided += usize::from(track.decide_anew(loaded, &policy));
+                track.evidence.decide_anew(&loaded.gallery, &policy);
+                track.is_reviewed = true;
             }
         }
-        faces.iter().map(|face| self.identify_one(loaded, rules, &policy, now_ms, face)).collect()
+        for face in faces {
+            self.see(loaded, &policy, now_ms, face)?;
+        }
+        if !rules.allow_duplicates {
+            self.part_namesakes();
+        }
+        for track in self.tracks.values_mut().filter(|track| track.is_reviewed) {
+            self.decided += usize::from(track.tell(loaded));
+        }
+        let identity_of = |face: &Face| match (face.track_id, &face.embedding) {
+            (Some(id), _) => self.tracks.get(&id).and_then(|track| track.identity.clone()),
+            (None, Some(embedding)) => once(loaded, rules, embedding),
+            (None, None) => None,
+        };
+        Ok(faces.iter().map(identity_of).collect())
     }
 
-    fn identify_one(
+    /// Takes a face into account.
+    fn see(
         &mut self,
         loaded: &Loaded,
-        rules: Rules,
         policy: &IdentityPolicy,
         now_ms: u64,
         face: &Face,
-    ) -> Result<Option<Identity>, MismatchError> {
+    ) -> Result<(), MismatchError> {
         if let Some(embedding) = &face.embedding {
             check(loaded, embedding)?;
         }
-        let Some(id) = face.track_id else {
-            return Ok(face.embedding.as_ref().and_then(|embedding| once(loaded, rules, embedding)));
-        };
-        let track = self.tracks.entry(id).or_insert_with(Track::new);
+        let Some(id) = face.track_id else { return Ok(()) };
+        let track = self.tracks.entry(id).or_insert_with(|| Track::new(now_ms));
         track.seen_ms = now_ms;
         if let Some(embedding) = &face.embedding
             && let Some(vector) = embed::Embedding::from_vector(&embedding.vector)
@@ -118,9 +138,44 @@ impl Matcher {
             let quality = face.quality.map_or(0.0, |quality| quality.score as f32);
             track.evidence.add(&vector, quality);
             track.model_name.clone_from(&embedding.model_name);
-            self.decided += usize::from(track.decide(loaded, policy));
+            track.evidence.decide(&loaded.gallery, policy);
+            track.is_reviewed = true;
         }
-        Ok(track.identity.clone())
+        Ok(())
+    }
+
+    /// Nobody is in two places at once: of tracks that were in sight together and are decided as one person, the
+    /// likeliest stays so.
+    fn part_namesakes(&mut self) {
+        let mut named: Vec<(&u64, &Track, &Candidate)> = Vec::new();
+        for (id, track) in &self.tracks {
+            if let Decision::Known(candidate) = track.evidence.decision() {
+                named.push((id, track, candidate));
+            }
+        }
+        let standing = |(id, track, candidate): &(&u64, &Track, &Candidate)| {
+            // What was corrected once is not corrected again; of equals, the one seen first stays.
+            (track.evidence.is_corrected(), candidate.similarity, Reverse(**id))
+        };
+        named.sort_by(|a, b| standing(b).partial_cmp(&standing(a)).unwrap_or(Ordering::Equal));
+        let (mut kept, mut beaten): (Vec<(&Track, &Candidate)>, Vec<u64>) = (Vec::new(), Vec::new());
+        for (id, track, candidate) in named {
+            let is_beaten = kept
+                .iter()
+                .any(|(other, rival)| rival.person_id == candidate.person_id && other.was_seen_with(track));
+            if is_beaten {
+                beaten.push(*id);
+            } else {
+                kept.push((track, candidate));
+            }
+        }
+        for id in beaten {
+            if let Some(track) = self.tracks.get_mut(&id) {
+                let was_told = track.identity.as_ref().is_some_and(|identity| identity.person_id.is_some());
+                track.evidence.give_way(was_told);
+                track.is_reviewed = true;
+            }
+        }
     }
 
     /// Forgets tracks that ended or have not been seen for long.
@@ -138,24 +193,27 @@ impl Matcher {
 }
 
 impl Track {
-    fn new() -> Self {
-        Self { evidence: TrackIdentity::new(), identity: None, model_name: String::new(), seen_ms: 0 }
+    fn new(now_ms: u64) -> Self {
+        Self {
+            evidence: TrackIdentity::new(),
+            identity: None,
+            model_name: String::new(),
+            first_seen_ms: now_ms,
+            seen_ms: now_ms,
+            is_reviewed: false,
+        }
     }
 
-    /// Decides with one more crop; whether the track is somebody else now than before.
-    fn decide(&mut self, loaded: &Loaded, policy: &IdentityPolicy) -> bool {
-        let decision = self.evidence.decide(&loaded.gallery, policy).clone();
-        self.take(&decision, loaded)
+    /// Whether both were in sight at some moment. One that came after the other was last seen may be the same person,
+    /// lost and found.
+    fn was_seen_with(&self, other: &Self) -> bool {
+        self.seen_ms >= other.first_seen_ms && other.seen_ms >= self.first_seen_ms
     }
 
-    /// The same with another gallery, or other rules.
-    fn decide_anew(&mut self, loaded: &Loaded, policy: &IdentityPolicy) -> bool {
-        let decision = self.evidence.decide_anew(&loaded.gallery, policy).clone();
-        self.take(&decision, loaded)
-    }
-
-    fn take(&mut self, decision: &Decision, loaded: &Loaded) -> bool {
-        let identity = identity_of(decision, &self.evidence, loaded, &self.model_name);
+    /// Tells the decision as it is now; whether the track is somebody else than was told before.
+    fn tell(&mut self, loaded: &Loaded) -> bool {
+        self.is_reviewed = false;
+        let identity = identity_of(self.evidence.decision(), &self.evidence, loaded, &self.model_name);
         let who = |identity: &Option<Identity>| identity.as_ref().map(|identity| identity.person_id.clone());
         let is_news = who(&identity) != who(&self.identity);
         self.identity = identity;
@@ -242,7 +300,8 @@ mod tests {
     use crate::meta::QualityFigures;
     use vedette_models::gallery::Gallery;
 
-    const RULES: Rules = Rules { threshold: Some(0.5), margin: Some(0.1), min_crops: 2 };
+    const RULES: Rules =
+        Rules { threshold: Some(0.5), margin: Some(0.1), min_crops: 2, allow_duplicates: false };
 
     fn loaded(version: u64, people: &[(&str, [f32; 3])]) -> Loaded {
         let mut gallery = Gallery::new(3);
@@ -324,6 +383,56 @@ mod tests {
         let gallery = Loaded { pack: Some(pack), ..loaded(1, &[("Ada", ADA)]) };
         let error = matcher.identify(&gallery, RULES, 0, &[face(None, Some(ADA))]).unwrap_err();
         assert!(matches!(error, MismatchError::Model { .. }));
+    }
+
+    /// Two who look like Ada, the first of them less so.
+    fn two_like_ada() -> [Face; 2] {
+        [face(Some(1), Some([0.8, 0.0, 0.6])), face(Some(2), Some([0.9, 0.0, 0.43]))]
+    }
+
+    #[test]
+    fn of_two_in_sight_together_the_better_is_the_person() {
+        let gallery = loaded(1, &[("Ada", ADA), ("Ben", BEN)]);
+        let mut matcher = Matcher::default();
+        let [first, second] = two_like_ada();
+        matcher.identify(&gallery, RULES, 0, &[first.clone()]).unwrap();
+        let found = matcher.identify(&gallery, RULES, 40, &[first.clone(), second.clone()]).unwrap();
+        assert_eq!(labels(&found), [Some("Ada"), None], "nobody else is decided yet");
+        let found = matcher.identify(&gallery, RULES, 80, &[first.clone(), second.clone()]).unwrap();
+        assert_eq!(labels(&found), [Some("unknown"), Some("Ada")]);
+        // Not even when it is alone in sight, however often it is seen, nor for another gallery.
+        for version in 2..20 {
+            let other = loaded(version, &[("Ada", ADA), ("Ben", BEN)]);
+            let found = matcher.identify(&other, RULES, 120, &[face(Some(1), Some(ADA))]).unwrap();
+            assert_eq!(labels(&found), [Some("unknown")], "what was corrected is not corrected again");
+        }
+        let both =
+            matcher.identify(&gallery, RULES, 160, &[face(Some(1), None), face(Some(2), None)]).unwrap();
+        assert_eq!(labels(&both), [Some("unknown"), Some("Ada")]);
+    }
+
+    #[test]
+    fn somebody_lost_and_found_is_the_same_person_and_mirrors_can_be_allowed() {
+        let gallery = loaded(1, &[("Ada", ADA)]);
+        let mut matcher = Matcher::default();
+        let [first, second] = two_like_ada();
+        for now_ms in [0, 40] {
+            matcher.identify(&gallery, RULES, now_ms, &[second.clone()]).unwrap();
+        }
+        for now_ms in [80, 120] {
+            matcher.identify(&gallery, RULES, now_ms, &[first.clone()]).unwrap();
+        }
+        let found = matcher.identify(&gallery, RULES, 160, &[face(Some(1), None)]).unwrap();
+        assert_eq!(labels(&found), [Some("Ada")], "the other track was not in sight any more");
+        let found =
+            matcher.identify(&gallery, RULES, 200, &[face(Some(1), None), face(Some(2), None)]).unwrap();
+        assert_eq!(labels(&found), [Some("unknown"), Some("Ada")], "but it was not her who was lost");
+
+        let rules = Rules { allow_duplicates: true, ..RULES };
+        let mut matcher = Matcher::default();
+        matcher.identify(&gallery, rules, 0, &two_like_ada()).unwrap();
+        let found = matcher.identify(&gallery, rules, 40, &two_like_ada()).unwrap();
+        assert_eq!(labels(&found), [Some("Ada"), Some("Ada")]);
     }
 
     #[test]
