@@ -43,7 +43,16 @@ fn scale(what: &str, view: &ImageView, content: (u32, u32), size: (u32, u32)) {
     let layout = TensorLayout { order: ChannelOrder::Bgr, mean: 0.0, scale: 1.0 };
     let (mut scratch, mut tensor) = (ScaleScratch::default(), Vec::new());
     measure(what, ROUNDS, || {
-        fill_tensor(black_box(view), content, size, layout, Sampling::Area, &mut scratch, &mut tensor)
+        fill_tensor(
+            black_box(view),
+            view.bounds(),
+            content,
+            size,
+            layout,
+            Sampling::Area,
+            &mut scratch,
+            &mut tensor,
+        )
     });
 }
 

@@ -245,6 +245,18 @@ impl<'a> ImageView<'a> {
         image
     }
 
+    /// The mean brightness, 0 (black) to 255 (white), of each of `size.0` × `size.1` equal parts of `window`, row by row
+    /// in `means`.
+    pub fn luma_means(
+        &self,
+        window: Rect,
+        size: (u32, u32),
+        scratch: &mut ScaleScratch,
+        means: &mut Vec<f32>,
+    ) {
+        scale_luma(self, window, size, scratch, means);
+    }
+
     /// The whole picture in RGB.
     pub fn to_rgb(&self) -> RgbImage {
         self.crop_rgb(self.bounds(), self.width, self.height)

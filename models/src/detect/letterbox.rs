@@ -21,6 +21,8 @@ pub(super) struct Letterbox {
     /// From input to frame pixels.
     scale_x: f32,
     scale_y: f32,
+    /// Where in the frame the scaled picture begins.
+    origin: Point,
 }
 
 impl Letterbox {
@@ -30,7 +32,7 @@ impl Letterbox {
         let (content, input) = Self::sizes(frame, longest_side, 0);
         let scale_x = frame.0 as f32 / content.0 as f32;
         let scale_y = frame.1 as f32 / content.1 as f32;
-        Self { content, input, scale_x, scale_y }
+        Self { content, input, scale_x, scale_y, origin: Point::default() }
     }
 
     /// The same for SCRFD, whose reference implementation maps both axes back by the scale of the height. Its
@@ -46,6 +48,13 @@ impl Letterbox {
         Self::one_scale(frame, fit(frame, input), input)
     }
 
+    /// For a square part of a frame that fills a square input.
+    pub(super) fn square(window: Rect, side: u32) -> Self {
+        let scale = window.width / side as f32;
+        let origin = Point::new(window.x, window.y);
+        Self { content: (side, side), input: (side, side), scale_x: scale, scale_y: scale, origin }
+    }
+
     fn sizes(frame: (u32, u32), longest_side: u32, margin: u32) -> ((u32, u32), (u32, u32)) {
         let longest_frame_side = f64::from(frame.0.max(frame.1));
         let side = longest_side.clamp(ALIGNMENT, crate::image::MAX_SIDE);
@@ -57,16 +66,30 @@ impl Letterbox {
 
     fn one_scale(frame: (u32, u32), content: (u32, u32), input: (u32, u32)) -> Self {
         let scale = (f64::from(frame.1) / f64::from(content.1)) as f32;
-        Self { content, input, scale_x: scale, scale_y: scale }
+        Self { content, input, scale_x: scale, scale_y: scale, origin: Point::default() }
+    }
+
+    /// The same for a part of the frame that begins at `origin`.
+    pub(super) fn at(self, origin: Point) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// How many pixels of the frame one of the input is wide.
+    pub(super) fn scale(&self) -> f32 {
+        self.scale_x
     }
 
     pub(super) fn rect_in_frame(&self, rect: Rect) -> Rect {
-        let (x, y) = (self.scale_x, self.scale_y);
-        Rect::new(rect.x * x, rect.y * y, rect.width * x, rect.height * y)
+        let corner = self.point_in_frame(Point::new(rect.x, rect.y));
+        Rect::new(corner.x, corner.y, rect.width * self.scale_x, rect.height * self.scale_y)
     }
 
     pub(super) fn landmarks_in_frame(&self, landmarks: Landmarks) -> Landmarks {
-        landmarks.map(|point| Point::new(point.x * self.scale_x, point.y * self.scale_y))
+        landmarks.map(|point| self.point_in_frame(point))
+    }
+
+    fn point_in_frame(&self, point: Point) -> Point {
+        Point::new(self.origin.x + point.x * self.scale_x, self.origin.y + point.y * self.scale_y)
     }
 }
 
@@ -93,6 +116,8 @@ mod tests {
         assert_eq!((letterbox.content, letterbox.input), ((640, 360), (640, 384)));
         let rect = letterbox.rect_in_frame(Rect::new(10.0, 20.0, 30.0, 40.0));
         assert_eq!(rect, Rect::new(20.0, 40.0, 60.0, 80.0));
+        let part = letterbox.at(Point::new(100.0, 50.0));
+        assert_eq!(part.rect_in_frame(Rect::new(10.0, 20.0, 30.0, 40.0)), Rect::new(120.0, 90.0, 60.0, 80.0));
     }
 
     #[test]

@@ -4,8 +4,11 @@
 mod letterbox;
 pub mod nms;
 mod outputs;
+mod reach;
 mod scrfd;
 mod yunet;
+
+use std::time::{Duration, Instant};
 
 use letterbox::Letterbox;
 use ort::session::Session;
@@ -13,7 +16,7 @@ use ort::value::TensorRef;
 
 use crate::error::ModelError;
 use crate::files::ModelSource;
-use crate::geometry::{Landmarks, Rect};
+use crate::geometry::{Landmarks, Point, Rect};
 use crate::image::{ImageView, Sampling, ScaleScratch, TensorLayout, fill_tensor};
 use crate::pack::{DetectorArchitecture, Role};
 use crate::session::{Device, SessionOptions, SessionPool};
@@ -51,6 +54,12 @@ pub struct DetectorOptions {
     pub min_face_size: u32,
     /// No more faces than this, the largest; 0 gives all.
     pub max_faces: usize,
+    /// The part of the picture to look at, in its pixels; nothing looks at all of it. `input_size` is then the longest
+    /// side of this part.
+    pub window: Option<Rect>,
+    /// Whether faces that are small in the network's input are looked at once more, larger, for the sake of their
+    /// landmarks: an embedding is only as good as its alignment. A model with a fixed input does not do it.
+    pub refine_landmarks: bool,
 }
 
 impl Default for DetectorOptions {
@@ -61,15 +70,33 @@ impl Default for DetectorOptions {
             input_size: DEFAULT_INPUT_SIZE,
             min_face_size: 0,
             max_faces: 0,
+            window: None,
+            refine_landmarks: false,
         }
     }
 }
 
-/// Buffers that are kept from one frame to the next, one of them for each stream.
+/// Buffers that are kept from one frame to the next, one of them for each caller.
 #[derive(Debug, Default)]
 pub struct DetectScratch {
+    frame: Pass,
+    face: Pass,
+}
+
+/// The buffers of one look at a picture or at a part of it.
+#[derive(Debug, Default)]
+struct Pass {
     scale: ScaleScratch,
     tensor: Vec<f32>,
+    /// How long making the input has taken.
+    preparation: Duration,
+}
+
+impl DetectScratch {
+    /// How much of the time of the last detection went into scaling and converting the picture.
+    pub fn preparation(&self) -> Duration {
+        self.frame.preparation + self.face.preparation
+    }
 }
 
 /// A detector's weights, shared by all streams of a process.
@@ -113,9 +140,20 @@ impl Detector {
         self.fixed_input.is_some()
     }
 
+    /// How many pictures are looked at at the same time at most.
+    pub fn concurrency(&self) -> usize {
+        self.sessions.capacity()
+    }
+
     /// What the model runs on.
     pub fn device(&self) -> Device {
         self.sessions.device()
+    }
+
+    /// The longest side of the input in which faces of `face_px` pixels of the picture are found reliably, in
+    /// multiples of 32: no larger than the picture's own, `picture_side_px`.
+    pub fn input_size_for(&self, picture_side_px: u32, face_px: u32) -> u32 {
+        reach::input_size(self.architecture, picture_side_px, face_px)
     }
 
     /// The faces of a picture, surest first.
@@ -125,17 +163,61 @@ impl Detector {
         options: &DetectorOptions,
         scratch: &mut DetectScratch,
     ) -> Result<Vec<DetectedFace>, ModelError> {
-        let letterbox = self.letterbox((view.width(), view.height()), options.input_size);
-        let DetectScratch { scale, tensor } = scratch;
+        scratch.frame.preparation = Duration::ZERO;
+        scratch.face.preparation = Duration::ZERO;
+        let window = window_of(view, options.window);
+        let letterbox = self.letterbox((window.width as u32, window.height as u32), options.input_size);
+        let letterbox = letterbox.at(Point::new(window.x, window.y));
+        let mut faces = self.look(view, window, letterbox, options, &mut scratch.frame)?;
+        nms::suppress(&mut faces, options.nms_threshold.unwrap_or(self.nms_threshold));
+        keep_largest(&mut faces, options.max_faces);
+        if options.refine_landmarks && self.fixed_input.is_none() {
+            for face in &mut faces {
+                if reach::is_coarse(face, letterbox.scale()) {
+                    self.refine(view, face, options, &mut scratch.face)?;
+                }
+            }
+        }
+        Ok(faces)
+    }
+
+    /// Looks at a face by itself and takes box and landmarks from there, if it is found again.
+    fn refine(
+        &self,
+        view: &ImageView,
+        face: &mut DetectedFace,
+        options: &DetectorOptions,
+        pass: &mut Pass,
+    ) -> Result<(), ModelError> {
+        let window = reach::surroundings(face);
+        let side = reach::REFINED_INPUT_PX;
+        let letterbox = Letterbox::square(window, side);
+        let again = self.look(view, window, letterbox, options, pass)?;
+        let same = again.iter().filter(|again| again.rect.iou(&face.rect) >= reach::LEAST_OVERLAP);
+        if let Some(same) = same.max_by(|a, b| a.score.total_cmp(&b.score)) {
+            face.rect = same.rect;
+            face.landmarks = same.landmarks;
+        }
+        Ok(())
+    }
+
+    /// What the network sees in a part of the picture, before boxes of one face are told apart.
+    fn look(
+        &self,
+        view: &ImageView,
+        window: Rect,
+        letterbox: Letterbox,
+        options: &DetectorOptions,
+        Pass { scale, tensor, preparation }: &mut Pass,
+    ) -> Result<Vec<DetectedFace>, ModelError> {
+        let begun = Instant::now();
         let (layout, sampling) = self.preparation();
-        fill_tensor(view, letterbox.content, letterbox.input, layout, sampling, scale, tensor);
+        fill_tensor(view, window, letterbox.content, letterbox.input, layout, sampling, scale, tensor);
+        *preparation += begun.elapsed();
         let mut candidates =
             Candidates::new(letterbox, options.threshold.unwrap_or(self.threshold), options.min_face_size);
         self.sessions.run(|session| self.infer(session, tensor, letterbox.input, &mut candidates))?;
-        let mut faces = candidates.faces;
-        nms::suppress(&mut faces, options.nms_threshold.unwrap_or(self.nms_threshold));
-        keep_largest(&mut faces, options.max_faces);
-        Ok(faces)
+        Ok(candidates.faces)
     }
 
     fn letterbox(&self, frame: (u32, u32), input_size: u32) -> Letterbox {
@@ -202,6 +284,15 @@ impl Candidates {
             self.faces.push(DetectedFace { rect, landmarks, score: score.min(1.0) });
         }
     }
+}
+
+/// The part of the picture to look at: whole pixels within it. A part that is none becomes all of it.
+fn window_of(view: &ImageView, wanted: Option<Rect>) -> Rect {
+    let Some(wanted) = wanted else { return view.bounds() };
+    let part = wanted.clip_to(view.width(), view.height());
+    let (left, top) = (part.x.floor(), part.y.floor());
+    let window = Rect::from_edges(left, top, part.right().ceil(), part.bottom().ceil());
+    if part.is_empty() { view.bounds() } else { window }
 }
 
 /// Keeps the largest faces (0 keeps all) in the order they have.

@@ -1,6 +1,7 @@
 //! Pictures as a network takes them: one plane of numbers for each colour, written straight from the frame.
 
 use super::{ImageView, Sampling, ScaleScratch, scale_rgb};
+use crate::geometry::Rect;
 
 /// Which colour comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +53,13 @@ fn nearest_whole(value: f32) -> f32 {
     (value + NO_ROOM_FOR_FRACTIONS) - NO_ROOM_FOR_FRACTIONS
 }
 
-/// Scales a picture to `content` (width, height) in the upper left corner of a tensor of `size`; the rest is
-/// black. The tensor holds `3 · size.0 · size.1` numbers afterwards.
+/// Scales the part of a picture within `window` to `content` (width, height) in the upper left corner of a tensor of
+/// `size`; the rest is black. What lies outside the picture repeats its edge. The tensor holds `3 · size.0 · size.1`
+/// numbers afterwards.
+#[expect(clippy::too_many_arguments, reason = "what, whereto, how, and two buffers that are kept")]
 pub fn fill_tensor(
     view: &ImageView,
+    window: Rect,
     content: (u32, u32),
     size: (u32, u32),
     layout: TensorLayout,
@@ -74,7 +78,7 @@ pub fn fill_tensor(
     if content.0 == 0 || content.1 == 0 {
         return;
     }
-    scale_rgb(view, view.bounds(), content, sampling, scratch, |row, red, green, blue| {
+    scale_rgb(view, window, content, sampling, scratch, |row, red, green, blue| {
         layout.write_row(tensor, plane_length, row * width, [red, green, blue]);
     });
 }

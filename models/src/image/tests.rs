@@ -86,7 +86,8 @@ const FORMATS: [PixelFormat; 9] = [
 fn tensor_of(view: &ImageView, content: (u32, u32), size: (u32, u32)) -> Vec<f32> {
     let layout = TensorLayout { order: ChannelOrder::Rgb, mean: 0.0, scale: 1.0 };
     let mut tensor = Vec::new();
-    fill_tensor(view, content, size, layout, Sampling::Area, &mut ScaleScratch::default(), &mut tensor);
+    let mut scratch = ScaleScratch::default();
+    fill_tensor(view, view.bounds(), content, size, layout, Sampling::Area, &mut scratch, &mut tensor);
     tensor
 }
 
@@ -152,7 +153,16 @@ fn the_rest_of_a_tensor_is_black_in_the_networks_numbers() {
     let layout = TensorLayout { order: ChannelOrder::Bgr, mean: 127.5, scale: 1.0 / 128.0 };
     let (mut scratch, mut tensor) = (ScaleScratch::default(), vec![99.0; 7]);
     for _ in 0..2 {
-        fill_tensor(&planes.view(), (4, 2), (8, 4), layout, Sampling::Area, &mut scratch, &mut tensor);
+        fill_tensor(
+            &planes.view(),
+            planes.view().bounds(),
+            (4, 2),
+            (8, 4),
+            layout,
+            Sampling::Area,
+            &mut scratch,
+            &mut tensor,
+        );
         assert_eq!(tensor.len(), 3 * 32);
         assert_eq!((tensor[0], tensor[32], tensor[64]), (-97.5 / 128.0, -107.5 / 128.0, -117.5 / 128.0));
         for at in [4, 7, 16, 31, 63, 95] {
@@ -170,6 +180,7 @@ fn one_scratch_serves_pictures_of_changing_sizes() {
             let planes = Planes::new(format, width, height, |_, _| [90, 90, 90]);
             fill_tensor(
                 &planes.view(),
+                planes.view().bounds(),
                 (20, 10),
                 (32, 32),
                 layout,
