@@ -18,7 +18,7 @@ use crate::source::Source;
 const FIRST_FRAME_MESSAGE: &str = "vedette-first-frame";
 
 /// The elements behind the queue, by their names in the templates.
-const ANALYSIS: [&str; 6] = ["detect", "found", "track", "embed", "match", "sink"];
+const ANALYSIS: [&str; 5] = ["detect", "track", "embed", "match", "sink"];
 
 /// What a pipeline has to tell.
 #[derive(Debug)]

@@ -30,6 +30,9 @@ pub(crate) struct Figures {
     faces: AtomicU64,
     work: AtomicU64,
     work_us: AtomicU64,
+    preparation_us: AtomicU64,
+    spared: AtomicU64,
+    busy_us: AtomicU64,
     failures: AtomicU64,
     latency_us: AtomicU64,
     latency_mean_us: AtomicU64,
@@ -45,6 +48,9 @@ impl Figures {
             &self.faces,
             &self.work,
             &self.work_us,
+            &self.preparation_us,
+            &self.spared,
+            &self.busy_us,
             &self.failures,
             &self.latency_us,
             &self.latency_mean_us,
@@ -73,9 +79,20 @@ impl Figures {
 
     /// Counts `count` pieces of work that were begun at `begun`, and how long they took together.
     pub(crate) fn worked_since(&self, begun: Instant, count: usize) {
-        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.work_us.fetch_add(took_us, Relaxed);
+        self.work_us.fetch_add(microseconds(begun.elapsed()), Relaxed);
         self.worked(count);
+    }
+
+    /// Counts one inference, how long it took, and how much of that went into making its input.
+    pub(crate) fn inferred(&self, took: Duration, preparation: Duration) {
+        self.work_us.fetch_add(microseconds(took), Relaxed);
+        self.preparation_us.fetch_add(microseconds(preparation), Relaxed);
+        self.worked(1);
+    }
+
+    /// Counts an inference that was not needed.
+    pub(crate) fn spared(&self) {
+        self.spared.fetch_add(1, Relaxed);
     }
 
     /// Counts something that went wrong and was got over.
@@ -84,7 +101,8 @@ impl Figures {
     }
 
     fn took(&self, duration: Duration) {
-        let latest_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let latest_us = microseconds(duration);
+        self.busy_us.fetch_add(latest_us, Relaxed);
         self.latency_us.store(latest_us, Relaxed);
         self.latency_max_us.fetch_max(latest_us, Relaxed);
         let mean_us = self.latency_mean_us.load(Relaxed);
@@ -103,6 +121,14 @@ impl Figures {
         structure
     }
 
+    /// The same again, with what went into the inputs of inferences, and how many inferences were not needed.
+    pub(crate) fn to_detector_structure(&self, element: &str, work: &str) -> gst::Structure {
+        let mut structure = self.to_timed_structure(element, work);
+        structure.set("preparation-ms", self.preparation_us.load(Relaxed) as f64 / 1000.0);
+        structure.set("spared", self.spared.load(Relaxed));
+        structure
+    }
+
     /// The figures as the property shows them; `work` is what the element's pieces of work are called.
     pub(crate) fn to_structure(&self, element: &str, work: &str) -> gst::Structure {
         let ms = |figure: &AtomicU64| figure.load(Relaxed) as f64 / 1000.0;
@@ -112,11 +138,16 @@ impl Figures {
             .field("faces", self.faces.load(Relaxed))
             .field(work, self.work.load(Relaxed))
             .field("failures", self.failures.load(Relaxed))
+            .field("busy-ms", ms(&self.busy_us))
             .field("latency-ms", ms(&self.latency_us))
             .field("latency-mean-ms", ms(&self.latency_mean_us))
             .field("latency-max-ms", ms(&self.latency_max_us))
             .build()
     }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -54,6 +54,79 @@ fn limits_leave_faces_out() {
 }
 
 #[test]
+fn faces_count_within_the_region_alone() {
+    let faces = |roi: &str| {
+        let launch = format!("{} ! facedetect roi={roi}", still("astronaut.jpg", "NV12", 1));
+        frames(&launch).remove(0)
+    };
+    let everywhere = frames(&format!("{} ! facedetect", still("astronaut.jpg", "NV12", 1))).remove(0);
+    let inside = faces("100,20,400,300");
+    assert_eq!(inside.len(), 1);
+    assert!(inside[0].rect.iou(&everywhere[0].rect) > 0.8, "{inside:?} {everywhere:?}");
+    assert!(inside[0].rect.contains(inside[0].landmarks.unwrap()[2]));
+    assert_eq!(faces("300,300,512,512").len(), 0, "elsewhere");
+    assert_eq!(faces("0,0,500,0,500,400,0,400").len(), 1, "a polygon around it");
+    assert_eq!(faces("0,0,500,400,0,400").len(), 0, "a triangle whose bounds it lies in");
+    let error = failure("videotestsrc ! facedetect roi=1,2,3 ! fakesink");
+    assert!(error.contains("x_min,y_min,x_max,y_max"), "{error}");
+}
+
+#[test]
+fn a_face_of_the_promised_size_is_found_in_a_large_frame() {
+    // The face of the photo, some 100 pixels wide, in a frame of 2048 × 2048: a hundredth of its area.
+    for (size, count) in [(80, 1), (400, 0)] {
+        let launch = format!(
+            "{} ! videobox left=-768 right=-768 top=-768 bottom=-768 ! facedetect min-face-size={size}",
+            still("astronaut.jpg", "I420", 1)
+        );
+        assert_eq!(frames(&launch)[0].len(), count, "{size}");
+    }
+}
+
+#[test]
+fn frames_leave_in_the_order_in_which_they_came() {
+    let samples =
+        samples(&format!("{} ! facedetect inference-interval=2", still("astronaut.jpg", "I420", 40)));
+    let times: Vec<u64> =
+        samples.iter().map(|sample| sample.buffer().unwrap().pts().unwrap().mseconds()).collect();
+    assert_eq!(times, (0..40).map(|frame| frame * 100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_seek_in_mid_stream_begins_anew() {
+    let running = Running::start(&format!(
+        "{} ! facedetect name=detect ! identity name=behind ! fakesink name=out sync=true",
+        still("astronaut.jpg", "I420", 30)
+    ));
+    let (sender, frames) = std::sync::mpsc::channel();
+    let pad = running.element("out").static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let _ = sender.send(info.buffer().and_then(|buffer| buffer.pts()));
+        gst::PadProbeReturn::Ok
+    });
+    for _ in 0..4 {
+        frames.recv().unwrap();
+    }
+    running.pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::from_mseconds(2500)).unwrap();
+    assert_eq!(common::error_of(&running.finish()), None);
+    let times: Vec<u64> = frames.try_iter().map(|time| time.unwrap().mseconds()).collect();
+    let (before, after): (Vec<u64>, Vec<u64>) = times.iter().partition(|time| **time < 2500);
+    assert!(before.len() < 12, "what was on its way is thrown away: {times:?}");
+    assert_eq!(after, (0..after.len() as u64).map(|frame| 2500 + 100 * frame).collect::<Vec<_>>());
+    assert!(!after.is_empty() && times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn a_failure_behind_ends_the_stream() {
+    let still = still("astronaut.jpg", "I420", 1);
+    for frames in [1, 50] {
+        let launch = still.replace("num-buffers=1", &format!("num-buffers={frames}"));
+        let error = failure(&format!("{launch} ! facedetect ! identity error-after=1 ! fakesink"));
+        assert!(error.contains("Failed after iterations") || error.contains("data stream error"), "{error}");
+    }
+}
+
+#[test]
 fn pictures_pass_untouched() {
     let launch = still("astronaut.jpg", "RGB", 1);
     let bytes = |launch: &str| {

@@ -1,4 +1,6 @@
-//! The body of `facedetect`: runs the detector on every n-th frame and writes down what it finds.
+//! The body of `facedetect`: decides which frames are looked at, has the process's detector threads do it, and writes down
+//! what they find. Frames wait in a line meanwhile and leave it in their order, on a thread of their own: what comes
+//! before, the detector and what comes after all work at the same time.
 
 #![expect(missing_docs, reason = "the accessors the macro makes are documented by the blurbs")]
 
@@ -9,22 +11,30 @@ use std::time::Instant;
 use gst::glib::{self, Properties};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_base::subclass::prelude::*;
 use gst_video::VideoInfo;
-use vedette_models::ModelError;
-use vedette_models::detect::{DEFAULT_INPUT_SIZE, DetectScratch, DetectedFace, Detector, DetectorOptions};
+use vedette_models::detect::DetectorOptions;
 use vedette_models::geometry::Rect;
 use vedette_models::pack::DEFAULT_PACK;
 
-use crate::frame::{self, FrameError};
+use super::gate::Gate;
+use super::line::{Item, Line};
+use super::region::Region;
+use super::workers::{Answer, DetectError, Seen, Workers};
+use crate::frame;
 use crate::instance::{self, Device, ModelChoice};
 use crate::meta::{self, Detection, FrameInfo, Keypoints};
 use crate::stats::{self, Figures};
 use crate::warn::WarnGate;
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("vedettefacedetect", gst::DebugColorFlags::empty(), Some("Vedette face detector"))
 });
+
+/// Faces with a side shorter than this share of the size that is promised are left out. Between the two the detector finds
+/// some: dropping them at the very limit would make a face of just that size come and go.
+const LEFT_OUT_BELOW: f32 = 0.5;
+/// How many frames of a live stream are on their way: one that is looked at and one that is ready for it.
+const LIVE_FRAMES: usize = 2;
 
 #[derive(Clone, Debug)]
 struct Settings {
@@ -38,6 +48,8 @@ struct Settings {
     input_size: u32,
     min_face_size: u32,
     max_faces: u32,
+    roi: Option<String>,
+    motion_gate: bool,
 }
 
 impl Default for Settings {
@@ -50,45 +62,43 @@ impl Default for Settings {
             threshold: -1.0,
             nms_threshold: -1.0,
             inference_interval: 1,
-            input_size: DEFAULT_INPUT_SIZE,
-            min_face_size: 0,
+            input_size: 0,
+            min_face_size: 80,
             max_faces: 0,
+            roi: None,
+            motion_gate: false,
         }
     }
 }
 
-impl Settings {
-    fn options(&self) -> DetectorOptions {
-        let unless_packs = |value: f32| (value >= 0.0).then_some(value);
-        DetectorOptions {
-            threshold: unless_packs(self.threshold),
-            nms_threshold: unless_packs(self.nms_threshold),
-            input_size: self.input_size,
-            min_face_size: self.min_face_size,
-            max_faces: self.max_faces as usize,
-        }
-    }
-}
-
+/// What lasts from start to stop.
 struct State {
-    detector: Arc<Detector>,
-    info: Option<VideoInfo>,
-    scratch: DetectScratch,
-    /// Frames since the last one that was looked at.
+    workers: Arc<Workers>,
+    region: Option<Region>,
+    info: Option<Arc<VideoInfo>>,
+    /// Whether the length of the line fits the stream.
+    has_limit: bool,
+    /// Frames since the last one that was due.
     frames_since: u32,
+    gate: Gate,
 }
 
-/// A frame that could not be looked at.
-#[derive(Debug, thiserror::Error)]
-enum DetectError {
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Model(#[from] ModelError),
+/// A frame on its way.
+pub(super) struct Frame {
+    buffer: gst::Buffer,
+    look: Option<Look>,
+    entered: Instant,
+}
+
+/// What is to be written on a frame that was due.
+struct Look {
+    answer: Arc<Answer>,
+    /// Whether the answer is about an earlier frame that looked the same.
+    is_repeated: bool,
 }
 
 /// The element's private part.
-#[derive(Default, Properties)]
+#[derive(Properties)]
 #[properties(wrapper_type = super::FaceDetect)]
 pub struct FaceDetect {
     #[property(
@@ -121,19 +131,30 @@ pub struct FaceDetect {
         nick = "Inference interval", blurb = "Look at every n-th frame; 1 = every frame"
     )]
     #[property(
-        name = "input-size", get, set, type = u32, member = input_size, minimum = 32, maximum = 4096, default = 640, mutable_playing,
-        nick = "Input size", blurb = "Longest side in pixels of the picture the detector sees: larger finds smaller faces and takes longer"
+        name = "input-size", get, set, type = u32, member = input_size, maximum = 4096, default = 0, mutable_playing,
+        nick = "Input size", blurb = "Longest side in pixels of the picture the detector sees: larger finds smaller faces and takes longer; 0 = as min-face-size needs it"
     )]
     #[property(
-        name = "min-face-size", get, set, type = u32, member = min_face_size, default = 0, maximum = 4096, mutable_playing,
-        nick = "Least face size", blurb = "Faces with a side shorter than this, in pixels of the frame, are left out"
+        name = "min-face-size", get, set, type = u32, member = min_face_size, default = 80, minimum = 1, maximum = 4096, mutable_playing,
+        nick = "Least face size", blurb = "Faces of this many pixels of the frame and more are found (the shorter side counts); of less than half of it, none is reported"
     )]
     #[property(
         name = "max-faces", get, set, type = u32, member = max_faces, default = 0, maximum = 1000, mutable_playing,
         nick = "Most faces", blurb = "Keep only so many of the largest faces; 0 = all"
     )]
+    #[property(
+        name = "roi", get, set, type = Option<String>, member = roi, mutable_ready,
+        nick = "Region of interest", blurb = "Where faces count, in pixels of the frame: x_min,y_min,x_max,y_max, or x,y of each corner of a polygon. Unset = everywhere"
+    )]
+    #[property(
+        name = "motion-gate", get, set, type = bool, member = motion_gate, default = false, mutable_playing,
+        nick = "Motion gate", blurb = "Whether a frame in which nothing has changed keeps the faces of the one before, unlooked at; once a second one is looked at in any case"
+    )]
     settings: Mutex<Settings>,
     state: Mutex<Option<State>>,
+    pub(super) line: Line<Frame>,
+    pub(super) sink_pad: gst::Pad,
+    pub(super) src_pad: gst::Pad,
     figures: Figures,
     warnings: WarnGate,
 }
@@ -142,10 +163,32 @@ pub struct FaceDetect {
 impl ObjectSubclass for FaceDetect {
     const NAME: &'static str = "GstVedetteFaceDetect";
     type Type = super::FaceDetect;
-    type ParentType = gst_base::BaseTransform;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let (sink_pad, src_pad) = super::pads::make(class);
+        Self {
+            settings: Mutex::default(),
+            state: Mutex::default(),
+            line: Line::default(),
+            sink_pad,
+            src_pad,
+            figures: Figures::default(),
+            warnings: WarnGate::default(),
+        }
+    }
 }
 
 impl ObjectImpl for FaceDetect {
+    fn constructed(&self) {
+        self.parent_constructed();
+        for pad in [&self.sink_pad, &self.src_pad] {
+            if let Err(error) = self.obj().add_pad(pad) {
+                gst::error!(CAT, imp = self, "{error}");
+            }
+        }
+    }
+
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> =
             LazyLock::new(|| stats::with_stats(FaceDetect::derived_properties()));
@@ -158,7 +201,7 @@ impl ObjectImpl for FaceDetect {
 
     fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == stats::PROPERTY {
-            return self.figures.to_timed_structure("facedetect", "inferences").to_value();
+            return self.figures.to_detector_structure("facedetect", "inferences").to_value();
         }
         self.derived_property(id, pspec)
     }
@@ -183,86 +226,230 @@ impl ElementImpl for FaceDetect {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(frame::filter_pad_templates);
         &TEMPLATES
     }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused
+            && let Err(message) = self.start()
+        {
+            self.post_error_message(message);
+            return Err(gst::StateChangeError);
+        }
+        let changed = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            *self.state() = None;
+        }
+        Ok(changed)
+    }
 }
 
-impl BaseTransformImpl for FaceDetect {
-    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
-    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
-    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
-
+impl FaceDetect {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
+        let region = settings.roi.as_deref().map(str::parse).transpose().map_err(
+            |error: super::region::RegionError| {
+                gst::error_msg!(gst::ResourceError::Settings, ("roi: {error}"))
+            },
+        )?;
         let choice = ModelChoice {
             pack: settings.pack,
             model: settings.model.map(PathBuf::from),
             device: settings.device,
             instance_id: settings.model_instance_id,
         };
-        let detector = choice.detector().map_err(|error| instance::start_error(&error))?;
+        let workers = Workers::of(&choice).map_err(|error| instance::start_error(&error))?;
+        let detector = workers.detector();
         gst::info!(CAT, imp = self, "{} on {}", detector.model_name(), detector.device().as_str());
         self.figures.reset();
         self.warnings.reset();
-        *self.state() =
-            Some(State { detector, info: None, scratch: DetectScratch::default(), frames_since: 0 });
+        *self.state() = Some(State {
+            workers,
+            region,
+            info: None,
+            has_limit: false,
+            frames_since: 0,
+            gate: Gate::default(),
+        });
         Ok(())
     }
 
-    fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        *self.state() = None;
-        Ok(())
-    }
-
-    fn set_caps(&self, caps: &gst::Caps, _: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let info = frame::info_of(caps)?;
-        if let Some(state) = &mut *self.state() {
-            state.info = Some(info);
-            state.frames_since = 0;
-        }
-        Ok(())
-    }
-
-    fn sink_event(&self, event: gst::Event) -> bool {
-        if let (gst::EventType::FlushStop, Some(state)) = (event.type_(), &mut *self.state()) {
-            state.frames_since = 0;
-        }
-        self.parent_sink_event(event)
-    }
-
-    fn propose_allocation(
-        &self,
-        _: Option<&gst::query::Allocation>,
-        query: &mut gst::query::Allocation,
-    ) -> Result<(), gst::LoggableError> {
-        // What comes after sees the same buffers: it decides.
-        self.parent_propose_allocation(None, query)
-    }
-
-    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let begun = Instant::now();
-        let inferred = self.is_due()?;
-        let mut found = 0;
-        if inferred {
-            match self.detect(buffer) {
-                Ok(faces) => found = faces,
-                Err(error) => {
-                    self.figures.dropped();
-                    if self.warnings.opens() {
-                        gst::element_imp_warning!(
-                            self,
-                            gst::StreamError::Failed,
-                            ("no faces are looked for: {error}")
-                        );
-                    }
+    /// Takes the format of the frames that follow.
+    pub(super) fn set_caps(&self, caps: &gst::CapsRef) -> bool {
+        match frame::info_of(caps) {
+            Ok(info) => {
+                if let Some(state) = &mut *self.state() {
+                    state.info = Some(Arc::new(info));
+                    state.restart();
                 }
+                true
+            }
+            Err(error) => {
+                error.log();
+                false
             }
         }
-        FrameInfo { inferred, ..FrameInfo::default() }.write(buffer);
-        self.figures.frame(found, begun);
-        Ok(gst::FlowSuccess::Ok)
     }
-}
 
-impl FaceDetect {
+    /// The next frame has nothing to do with those before.
+    pub(super) fn restart(&self) {
+        if let Some(state) = &mut *self.state() {
+            state.restart();
+        }
+    }
+
+    /// Another stream begins: how many frames may be on their way depends on whether it is live.
+    pub(super) fn begin_stream(&self) {
+        if let Some(state) = &mut *self.state() {
+            state.has_limit = false;
+            state.restart();
+        }
+    }
+
+    /// Takes a frame in. No lock is held while others are waited for.
+    pub(super) fn enter(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let entered = Instant::now();
+        self.fit_line_to_stream();
+        self.line.await_room()?;
+        let look = self.begin(&buffer)?;
+        self.line.push_frame(Frame { buffer, look, entered })
+    }
+
+    fn fit_line_to_stream(&self) {
+        let workers = match &mut *self.state() {
+            Some(state) if !state.has_limit => {
+                state.has_limit = true;
+                state.workers.count()
+            }
+            _ => return,
+        };
+        let mut latency = gst::query::Latency::new();
+        let is_live = self.sink_pad.peer_query(&mut latency) && latency.result().0;
+        // Every second frame may be due: as many for each thread as it takes to keep it busy.
+        self.line.limit(if is_live { LIVE_FRAMES } else { 2 * workers + 2 });
+    }
+
+    /// Has the frame looked at if it is due, or finds out that it shows what the last one did.
+    fn begin(&self, buffer: &gst::Buffer) -> Result<Option<Look>, gst::FlowError> {
+        let settings = self.settings().clone();
+        let mut guard = self.state();
+        let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
+        let is_due = state.frames_since == 0;
+        state.frames_since =
+            if state.frames_since + 1 >= settings.inference_interval { 0 } else { state.frames_since + 1 };
+        if !is_due {
+            return Ok(None);
+        }
+        let Some(info) = state.info.clone() else { return Err(gst::FlowError::NotNegotiated) };
+        let window = state.region.as_ref().map(Region::bounds);
+        if settings.motion_gate {
+            let gate = &mut state.gate;
+            let unchanged = frame::with_view(buffer, &info, |view| {
+                gate.unchanged(view, window, settings.min_face_size, buffer.pts())
+            });
+            // A frame that cannot be read is told about when it is looked at.
+            if let Ok(Some(answer)) = unchanged {
+                return Ok(Some(Look { answer, is_repeated: true }));
+            }
+        }
+        let options = settings.options(&state.workers, (info.width(), info.height()), window);
+        let answer = state.workers.look(buffer.clone(), info, options);
+        if settings.motion_gate {
+            state.gate.looked(Arc::clone(&answer), buffer.pts());
+        } else {
+            state.gate.reset();
+        }
+        Ok(Some(Look { answer, is_repeated: false }))
+    }
+
+    /// Takes what is next out of the line and passes it on; whether there is more to do.
+    pub(super) fn pass_on(&self) -> bool {
+        let Some(item) = self.line.next() else { return false };
+        let flow = match item {
+            Item::Frame(frame) => self.src_pad.push(self.finish(frame)),
+            Item::Event(event) => {
+                self.src_pad.push_event(event);
+                Ok(gst::FlowSuccess::Ok)
+            }
+        };
+        let end_was_taken_in = self.line.done(flow);
+        match flow {
+            // After the end of what is wanted, events still are.
+            Ok(_) | Err(gst::FlowError::Eos) => true,
+            Err(error) => {
+                gst::debug!(CAT, imp = self, "stops: {error}");
+                // Whoever feeds us learns it with the next frame, unless that was the last one.
+                if end_was_taken_in && error != gst::FlowError::Flushing {
+                    self.report_flow(error);
+                    self.src_pad.push_event(gst::event::Eos::new());
+                }
+                false
+            }
+        }
+    }
+
+    /// Tells of a failure behind this element that nobody before it will hear of.
+    pub(super) fn report_flow(&self, error: gst::FlowError) {
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Failed,
+            ("Internal data stream error."),
+            ["streaming stopped, reason {error}"]
+        );
+    }
+
+    /// Waits until somebody has looked at the frame and writes down what he saw.
+    fn finish(&self, frame: Frame) -> gst::Buffer {
+        let Frame { mut buffer, look, entered } = frame;
+        let outcome = look.as_ref().map(|look| look.answer.wait());
+        let inferred = look.is_some();
+        let content = buffer.make_mut();
+        let mut found = 0;
+        match outcome.as_deref() {
+            Some(Ok(seen)) => {
+                if look.is_some_and(|look| look.is_repeated) {
+                    self.figures.spared();
+                } else {
+                    self.figures.inferred(seen.took, seen.preparation);
+                }
+                found = self.write(content, seen);
+            }
+            Some(Err(error)) => self.warn(error),
+            None => (),
+        }
+        FrameInfo { inferred, ..FrameInfo::default() }.write(content);
+        self.figures.frame(found, entered);
+        buffer
+    }
+
+    fn write(&self, buffer: &mut gst::BufferRef, seen: &Seen) -> usize {
+        gst::trace!(CAT, imp = self, "{} faces", seen.faces.len());
+        let guard = self.state();
+        let Some(State { workers, region, info: Some(_), .. }) = &*guard else { return 0 };
+        let counts = |rect: &Rect| region.as_ref().is_none_or(|region| region.contains(rect.centre()));
+        let faces = seen.faces.iter().filter(|face| counts(&face.rect));
+        let model_name = workers.detector().model_name();
+        faces
+            .filter(|face| {
+                let Some((x, y, width, height)) = meta::whole_pixels(&face.rect, seen.size) else {
+                    return false;
+                };
+                let region = Rect::new(x as f32, y as f32, width as f32, height as f32);
+                let detection = Detection::new(&face.rect, seen.size, face.score, model_name);
+                let keypoints = Keypoints::relative_to(&region, &face.landmarks);
+                meta::add_face(buffer, seen.size, &face.rect, [(&detection).into(), (&keypoints).into()])
+            })
+            .count()
+    }
+
+    fn warn(&self, error: &DetectError) {
+        self.figures.dropped();
+        if self.warnings.opens() {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("no faces are looked for: {error}"));
+        }
+    }
+
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -270,43 +457,34 @@ impl FaceDetect {
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Whether this frame is one of those to look at.
-    fn is_due(&self) -> Result<bool, gst::FlowError> {
-        let interval = self.settings().inference_interval;
-        let mut guard = self.state();
-        let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
-        let is_due = state.frames_since == 0;
-        state.frames_since = if state.frames_since + 1 >= interval { 0 } else { state.frames_since + 1 };
-        Ok(is_due)
-    }
-
-    /// Finds the faces of a frame and writes them onto it. No lock is held while the model runs.
-    fn detect(&self, buffer: &mut gst::BufferRef) -> Result<usize, DetectError> {
-        let options = self.settings().options();
-        let (detector, info, mut scratch) = match &mut *self.state() {
-            Some(State { detector, info: Some(info), scratch, .. }) => {
-                (detector.clone(), info.clone(), std::mem::take(scratch))
-            }
-            _ => return Err(FrameError::NoFormat.into()),
-        };
-        let begun = Instant::now();
-        let faces = frame::with_view(buffer, &info, |view| detector.detect(view, &options, &mut scratch));
-        if let Some(state) = &mut *self.state() {
-            state.scratch = scratch;
-        }
-        let faces = faces??;
-        self.figures.worked_since(begun, 1);
-        gst::trace!(CAT, imp = self, "{} faces", faces.len());
-        let size = (info.width(), info.height());
-        Ok(faces.iter().filter(|face| write_face(buffer, size, face, detector.model_name())).count())
+impl State {
+    fn restart(&mut self) {
+        self.frames_since = 0;
+        self.gate.reset();
     }
 }
 
-fn write_face(buffer: &mut gst::BufferRef, size: (u32, u32), face: &DetectedFace, model_name: &str) -> bool {
-    let Some((x, y, width, height)) = meta::whole_pixels(&face.rect, size) else { return false };
-    let region = Rect::new(x as f32, y as f32, width as f32, height as f32);
-    let detection = Detection::new(&face.rect, size, face.score, model_name);
-    let keypoints = Keypoints::relative_to(&region, &face.landmarks);
-    meta::add_face(buffer, size, &face.rect, [(&detection).into(), (&keypoints).into()])
+impl Settings {
+    /// What to look for in a frame of that size, within `window`.
+    fn options(&self, workers: &Workers, frame: (u32, u32), window: Option<Rect>) -> DetectorOptions {
+        let unless_packs = |value: f32| (value >= 0.0).then_some(value);
+        let window = window.map(|window| window.clip_to(frame.0, frame.1));
+        let longest_side =
+            window.map_or(frame.0.max(frame.1), |window| window.width.max(window.height) as u32);
+        let input_size = match self.input_size {
+            0 => workers.detector().input_size_for(longest_side, self.min_face_size),
+            size => size,
+        };
+        DetectorOptions {
+            threshold: unless_packs(self.threshold),
+            nms_threshold: unless_packs(self.nms_threshold),
+            input_size,
+            min_face_size: (self.min_face_size as f32 * LEFT_OUT_BELOW) as u32,
+            max_faces: self.max_faces as usize,
+            window,
+            refine_landmarks: true,
+        }
+    }
 }

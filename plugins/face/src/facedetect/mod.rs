@@ -8,7 +8,12 @@
 //! The name is also that of an element of GStreamer's old OpenCV plugin; where that is installed,
 //! `vedettefacedetect` always means this one.
 
+mod gate;
 mod imp;
+mod line;
+mod pads;
+mod region;
+mod workers;
 
 use gst::glib;
 use gst::prelude::*;
@@ -16,7 +21,7 @@ use gst::prelude::*;
 glib::wrapper! {
     /// The element.
     pub struct FaceDetect(ObjectSubclass<imp::FaceDetect>)
-        @extends gst_base::BaseTransform, gst::Element, gst::Object;
+        @extends gst::Element, gst::Object;
 }
 
 /// Makes the element known to GStreamer under both its names.

@@ -1,0 +1,213 @@
+//! The threads that run a detector, for all cameras of the process: as many as the detector has use for. Frames are
+//! taken in the order they come, and no camera has more than a few waiting, so each gets its turn. What a look at a
+//! frame needs in memory belongs to the thread: cameras add none.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use gst_video::VideoInfo;
+use vedette_models::ModelError;
+use vedette_models::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
+
+use crate::frame::{self, FrameError};
+use crate::instance::{ModelChoice, Shared};
+
+/// A detector and its threads. They end with the last element that uses it.
+#[derive(Debug)]
+pub(super) struct Workers {
+    detector: Arc<Detector>,
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    jobs: VecDeque<Job>,
+    is_closed: bool,
+}
+
+/// A frame to look at.
+#[derive(Debug)]
+struct Job {
+    buffer: gst::Buffer,
+    info: Arc<VideoInfo>,
+    options: DetectorOptions,
+    answer: Arc<Answer>,
+}
+
+/// What was seen in a frame, as soon as somebody has looked at it.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    outcome: Mutex<Option<Arc<Outcome>>>,
+    told: Condvar,
+}
+
+/// What was seen, or why nothing was.
+pub(super) type Outcome = Result<Seen, DetectError>;
+
+/// What was seen, and what it cost.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// The faces, surest first.
+    pub(super) faces: Vec<DetectedFace>,
+    /// Width and height of the frame.
+    pub(super) size: (u32, u32),
+    /// How long the whole look took, …
+    pub(super) took: Duration,
+    /// … and what of it went into making the network's input.
+    pub(super) preparation: Duration,
+}
+
+/// A frame that could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DetectError {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("the detector gave up on the frame")]
+    Interrupted,
+}
+
+impl Workers {
+    /// The threads of that detector, started if nobody uses it yet.
+    pub(super) fn of(choice: &ModelChoice) -> Result<Arc<Self>, ModelError> {
+        static ALL: LazyLock<Shared<ModelChoice, Workers>> = LazyLock::new(Shared::default);
+        ALL.get(choice, || Ok(Self::start(choice.detector()?)))
+    }
+
+    fn start(detector: Arc<Detector>) -> Self {
+        let queue = Arc::<Queue>::default();
+        let start = |index: usize| {
+            let (detector, queue) = (Arc::clone(&detector), Arc::clone(&queue));
+            let builder = std::thread::Builder::new().name(format!("facedetect{index}"));
+            builder.spawn(move || queue.work(&detector)).ok()
+        };
+        let threads = (0..detector.concurrency()).filter_map(start).collect();
+        Self { detector, queue, threads }
+    }
+
+    /// The detector.
+    pub(super) fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// How many frames are looked at at the same time.
+    pub(super) fn count(&self) -> usize {
+        self.threads.len().max(1)
+    }
+
+    /// Has a frame looked at when its turn comes.
+    pub(super) fn look(
+        &self,
+        buffer: gst::Buffer,
+        info: Arc<VideoInfo>,
+        options: DetectorOptions,
+    ) -> Arc<Answer> {
+        let answer = Arc::<Answer>::default();
+        let job = Job { buffer, info, options, answer: Arc::clone(&answer) };
+        if self.threads.is_empty() {
+            // The system had no thread to give: then the camera's own does it.
+            job.run(&self.detector, &mut DetectScratch::default());
+        } else {
+            self.queue.lock().jobs.push_back(job);
+            self.queue.changed.notify_one();
+        }
+        answer
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue.lock().is_closed = true;
+        self.queue.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // It catches what panics, so there is nothing to learn from it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Queue {
+    fn work(&self, detector: &Detector) {
+        let mut scratch = DetectScratch::default();
+        while let Some(job) = self.next() {
+            job.run(detector, &mut scratch);
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.is_closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // Nothing panics while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    fn run(self, detector: &Detector, scratch: &mut DetectScratch) {
+        let Self { buffer, info, options, answer } = self;
+        // After a flush nobody waits for the answer.
+        if Arc::strong_count(&answer) == 1 {
+            return;
+        }
+        let look = || -> Outcome {
+            let begun = Instant::now();
+            let faces = frame::with_view(&buffer, &info, |view| detector.detect(view, &options, scratch))??;
+            let size = (info.width(), info.height());
+            Ok(Seen { faces, size, took: begun.elapsed(), preparation: scratch.preparation() })
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(look)).unwrap_or(Err(DetectError::Interrupted));
+        // First, so that the buffer belongs to one alone when its faces are written on it.
+        drop(buffer);
+        answer.give(outcome);
+    }
+}
+
+impl Answer {
+    fn give(&self, outcome: Outcome) {
+        *self.lock() = Some(Arc::new(outcome));
+        self.told.notify_all();
+    }
+
+    /// Waits for what was seen.
+    pub(super) fn wait(&self) -> Arc<Outcome> {
+        let mut outcome = self.lock();
+        loop {
+            if let Some(outcome) = &*outcome {
+                return Arc::clone(outcome);
+            }
+            outcome = self.told.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether it is known already that nothing could be seen.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().as_ref().is_some_and(|outcome| outcome.is_err())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Outcome>>> {
+        // Nothing panics while the lock is held.
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
