@@ -10,6 +10,7 @@ pub mod browser;
 pub mod checkout;
 pub mod clip;
 pub mod database;
+pub mod elements;
 mod encode;
 pub mod load;
 pub mod measure;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 
 use crate::processes;
 
@@ -80,10 +80,15 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
 fn children_cpu() -> Result<Duration> {
     let usage =
         getrusage(UsageWho::RUSAGE_CHILDREN).context("the system does not tell the processor time")?;
+    Ok(cpu_of(&usage))
+}
+
+/// Processor time, user and system.
+pub(crate) fn cpu_of(usage: &Usage) -> Duration {
     let microseconds = |time: nix::sys::time::TimeVal| {
         u64::try_from(time.tv_sec()).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_usec()).unwrap_or(0)
     };
-    Ok(Duration::from_micros(microseconds(usage.user_time()) + microseconds(usage.system_time())))
+    Duration::from_micros(microseconds(usage.user_time()) + microseconds(usage.system_time()))
 }
 
 #[cfg(test)]

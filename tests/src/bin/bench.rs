@@ -67,9 +67,17 @@ fn bench() -> Result<()> {
             None
         }
     };
-    let vedette_fps = elements(&material, folder.path())?;
-    if let Some(python_fps) = python_fps {
-        println!("ratio    {:.2} × the Python app's video frames per second", vedette_fps / python_fps);
+    let gallery = gallery(&material, folder.path())?;
+    let ratio = |fps: f64| {
+        if let Some(python_fps) = python_fps {
+            println!("ratio    {:.2} × the Python app's video frames per second", fps / python_fps);
+        }
+    };
+    ratio(elements(&material, &gallery, "", folder.path())?);
+    if let Some(detector) = shared.as_deref().map(loops_detector).filter(|file| file.is_file()) {
+        println!("with the detector and the input of the Python app's loop (SCRFD-500M at 640 × 640):");
+        let detector = format!("model={}", detector.canonicalize()?.display());
+        ratio(elements(&material, &gallery, &detector, folder.path())?);
     }
     Ok(())
 }
@@ -88,12 +96,16 @@ fn own_material(folder: &Path) -> Result<Material> {
     Ok(Material { video, truth, photo_dirs: vec![checkout::media_dir()] })
 }
 
-/// The elements, from the file to the last event: start, loading of models and decoding included.
-fn elements(material: &Material, folder: &Path) -> Result<f64> {
+/// The gallery of everybody the clip knows.
+fn gallery(material: &Material, folder: &Path) -> Result<String> {
     let people = folder.join("people");
     lay_out_people(&material.truth, &material.photo_dirs, &people)?;
-    let gallery = build_gallery(&people, &folder.join("people.gallery"))?;
-    let (run, events) = recognise(&material.video, &gallery, folder)?;
+    build_gallery(&people, &folder.join("people.gallery"))
+}
+
+/// The elements, from the file to the last event: start, loading of models and decoding included.
+fn elements(material: &Material, gallery: &str, detector: &str, folder: &Path) -> Result<f64> {
+    let (run, events) = recognise(&material.video, gallery, detector, folder)?;
     let score = material.truth.score(&sightings(&events));
     let fps = f64::from(material.truth.frames) / run.wall.as_secs_f64();
     report("vedette", fps, run.cpu, run.peak_memory_kib / 1024, &score.to_string());
@@ -106,10 +118,14 @@ fn report(who: &str, fps: f64, cpu: Duration, memory_mib: u64, names: &str) {
     println!("{who:<8} {fps:6.1} video fps, {cpu_s:5.1} CPU s, {memory_mib:4} MB at most, {names}");
 }
 
+fn loops_detector(shared: &Path) -> PathBuf {
+    shared.join("data/models/scrfd_500m_kps.onnx")
+}
+
 /// The Python app's loop, by its own account, which leaves start and loading of models out.
 fn python_loop(shared: &Path, material: &Material, folder: &Path) -> Result<f64> {
     let script = shared.join("tools/python_app_loop.py");
-    let detector = shared.join("data/models/scrfd_500m_kps.onnx");
+    let detector = loops_detector(shared);
     for file in [&script, &detector] {
         ensure!(file.is_file(), "{} is not there", file.display());
     }

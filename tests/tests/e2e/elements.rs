@@ -47,7 +47,7 @@ fn a_pipeline_prints_one_event_a_line() -> Result<()> {
     lay_out_people(&truth, &[checkout::media_dir()], &people)?;
     let gallery = build_gallery(&people, &folder.path().join("people.gallery"))?;
 
-    let (run, events) = recognise(&video, &gallery, folder.path())?;
+    let (run, events) = recognise(&video, &gallery, "", folder.path())?;
     let score = truth.score(&sightings(&events));
     ensure!(score.is_perfect(), "{score}: {:#?}\n{}", score.mistakes, run.stdout);
     ensure!(score.seen == truth.appearances.len(), "someone was not seen at all:\n{}", run.stdout);
@@ -72,7 +72,7 @@ fn a_crowd_is_named_rightly() -> Result<()> {
     lay_out_people(&truth, &[shared.join("data/faces/people"), shared.join("data/faces/groups")], &people)?;
     let gallery = build_gallery(&people, &folder.path().join("people.gallery"))?;
 
-    let (_, events) = recognise(&stem.with_extension("mp4"), &gallery, folder.path())?;
+    let (_, events) = recognise(&stem.with_extension("mp4"), &gallery, "", folder.path())?;
     let score = truth.score(&sightings(&events));
     ensure!(score.is_perfect(), "{score}: {:#?}", score.mistakes);
     Ok(())
