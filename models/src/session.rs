@@ -3,9 +3,9 @@
 //!
 //! How many, and on how many cores each, was measured with the default pack on two cores. A small model (YuNet at
 //! 640×384) does 680 frames a second in two sessions of one thread and 450 in one of two: small models get a
-//! session for each core. A large one (SFace) does 190 faces a second in two sessions of one thread and 185 in one
-//! of two threads that is fed batches (`batch.rs`), which takes 75 MB less and a third off the latency of a single
-//! camera: large models get one session for every four cores.
+//! session for each core. A large one (SFace) takes 14 ms of one core for a face in a session of one thread, and 17 ms of
+//! processor time in one of two, which wait for each other while cameras decode and detect beside them: where there are
+//! few cores, large models get a session of one thread for every second core, and each takes another 75 MB.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,8 @@ use crate::runtime;
 /// From this size on a model is large: what its sessions weigh matters more than that each has its own core.
 const LARGE_MODEL_BYTES: usize = 4 << 20;
 
-/// How many cores a session of a large model is spread over.
-const CORES_FOR_LARGE_MODEL: usize = 4;
+/// How many cores there are to a session of a large model: detection and decoding want theirs, too.
+const CORES_PER_LARGE_SESSION: usize = 2;
 
 /// The most sessions of one model: each has its own copy of the weights and its own working memory.
 const MAX_SESSIONS: usize = 8;
@@ -200,8 +200,8 @@ impl Layout {
         if model_bytes < LARGE_MODEL_BYTES {
             return Self { sessions: cores.min(MAX_SESSIONS), threads: 1 };
         }
-        let sessions = cores.div_ceil(CORES_FOR_LARGE_MODEL).min(MAX_SESSIONS / 2);
-        Self { sessions, threads: cores.div_ceil(sessions) }
+        let sessions = cores.div_ceil(CORES_PER_LARGE_SESSION).min(MAX_SESSIONS / 2);
+        Self { sessions, threads: cores.div_ceil(CORES_PER_LARGE_SESSION * sessions) }
     }
 }
 

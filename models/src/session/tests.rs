@@ -24,9 +24,10 @@ fn small_models_get_a_session_for_each_core_and_large_ones_share() {
     assert_eq!(small(64), Layout { sessions: 8, threads: 1 });
     let large = |cores| Layout::choose(40_000_000, 0, cores);
     assert_eq!(large(1), Layout { sessions: 1, threads: 1 });
-    assert_eq!(large(2), Layout { sessions: 1, threads: 2 });
-    assert_eq!(large(6), Layout { sessions: 2, threads: 3 });
-    assert_eq!(large(64), Layout { sessions: 4, threads: 16 });
+    assert_eq!(large(2), Layout { sessions: 1, threads: 1 });
+    assert_eq!(large(6), Layout { sessions: 3, threads: 1 });
+    assert_eq!(large(16), Layout { sessions: 4, threads: 2 });
+    assert_eq!(large(64), Layout { sessions: 4, threads: 8 });
     assert_eq!(Layout::choose(100_000, 2, 8), Layout { sessions: 4, threads: 2 });
     assert_eq!(Layout::choose(100_000, 4, 2), Layout { sessions: 1, threads: 4 });
 }
