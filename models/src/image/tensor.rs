@@ -31,6 +31,7 @@ impl TensorLayout {
 
     /// Writes one row of 0 to 255, rounded to whole numbers as in the pictures networks are trained on, into the
     /// three planes of `tensor` (each `plane_length` long) from `at` on.
+    #[inline(always)]
     pub(crate) fn write_row(&self, tensor: &mut [f32], plane_length: usize, at: usize, row: [&[f32]; 3]) {
         for (channel, values) in row.into_iter().enumerate() {
             let plane = match self.order {
