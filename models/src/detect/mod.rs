@@ -81,6 +81,7 @@ impl Default for DetectorOptions {
 pub struct DetectScratch {
     frame: Pass,
     face: Pass,
+    second_looks: u32,
 }
 
 /// The buffers of one look at a picture or at a part of it.
@@ -96,6 +97,11 @@ impl DetectScratch {
     /// How much of the time of the last detection went into scaling and converting the picture.
     pub fn preparation(&self) -> Duration {
         self.frame.preparation + self.face.preparation
+    }
+
+    /// How many faces were looked at once more by the last detection.
+    pub fn second_looks(&self) -> u32 {
+        self.second_looks
     }
 }
 
@@ -150,6 +156,9 @@ impl Detector {
         self.sessions.device()
     }
 
+    /// Both sides of the input of a second look ([`DetectorOptions::refine_landmarks`]).
+    pub const SECOND_LOOK_PX: u32 = reach::REFINED_INPUT_PX;
+
     /// The longest side of the input in which faces of `face_px` pixels of the picture are found reliably, in
     /// multiples of 32: no larger than the picture's own, `picture_side_px`.
     pub fn input_size_for(&self, picture_side_px: u32, face_px: u32) -> u32 {
@@ -165,6 +174,7 @@ impl Detector {
     ) -> Result<Vec<DetectedFace>, ModelError> {
         scratch.frame.preparation = Duration::ZERO;
         scratch.face.preparation = Duration::ZERO;
+        scratch.second_looks = 0;
         let window = window_of(view, options.window);
         let letterbox = self.letterbox((window.width as u32, window.height as u32), options.input_size);
         let letterbox = letterbox.at(Point::new(window.x, window.y));
@@ -175,6 +185,7 @@ impl Detector {
             for face in &mut faces {
                 if reach::is_coarse(face, letterbox.scale()) {
                     self.refine(view, face, options, &mut scratch.face)?;
+                    scratch.second_looks += 1;
                 }
             }
         }

@@ -31,6 +31,7 @@ pub(crate) struct Figures {
     work: AtomicU64,
     work_us: AtomicU64,
     preparation_us: AtomicU64,
+    second_looks: AtomicU64,
     spared: AtomicU64,
     busy_us: AtomicU64,
     failures: AtomicU64,
@@ -49,6 +50,7 @@ impl Figures {
             &self.work,
             &self.work_us,
             &self.preparation_us,
+            &self.second_looks,
             &self.spared,
             &self.busy_us,
             &self.failures,
@@ -83,8 +85,10 @@ impl Figures {
         self.worked(count);
     }
 
-    /// Counts one inference, how long it took, and how much of that went into making its input.
-    pub(crate) fn inferred(&self, took: Duration, preparation: Duration) {
+    /// Counts one inference and the second looks after it, how long they took together, and how much of that went into
+    /// making their inputs.
+    pub(crate) fn inferred(&self, took: Duration, preparation: Duration, second_looks: u32) {
+        self.second_looks.fetch_add(second_looks.into(), Relaxed);
         self.work_us.fetch_add(microseconds(took), Relaxed);
         self.preparation_us.fetch_add(microseconds(preparation), Relaxed);
         self.worked(1);
@@ -125,6 +129,7 @@ impl Figures {
     pub(crate) fn to_detector_structure(&self, element: &str, work: &str) -> gst::Structure {
         let mut structure = self.to_timed_structure(element, work);
         structure.set("preparation-ms", self.preparation_us.load(Relaxed) as f64 / 1000.0);
+        structure.set("second-looks", self.second_looks.load(Relaxed));
         structure.set("spared", self.spared.load(Relaxed));
         structure
     }

@@ -40,12 +40,14 @@ fn a_flush_ends_tracks_and_numbers_are_not_used_again() {
     common::init();
     let launch = format!(
         "{} ! facedetect ! facetrack name=track min-hits=1 ! appsink name=out sync=false max-buffers=1",
-        still("astronaut.jpg", "I420", 50)
+        still("astronaut.jpg", "I420", 100_000)
     );
     let running = Running::start(&launch);
     let sink = running.element("out").downcast::<gst_app::AppSink>().unwrap();
     let first = sink.pull_sample().unwrap();
     assert_eq!(meta::faces(first.buffer().unwrap())[0].track_id, Some(1));
+    // After a flush, appsink 1.22 writes on the sample it gave away last.
+    drop(first);
     running.pipeline.seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO).unwrap();
     // Frames from before the flush may still come; then one tells that the track ended.
     let mut samples = std::iter::from_fn(|| sink.pull_sample().ok());

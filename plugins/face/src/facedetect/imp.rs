@@ -35,6 +35,11 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 const LEFT_OUT_BELOW: f32 = 0.5;
 /// How many frames of a live stream are on their way: one that is looked at and one that is ready for it.
 const LIVE_FRAMES: usize = 2;
+/// What frames of recordings may take in memory while they are on their way, all that a detector looks at together: some
+/// embed while others are looked at, and the longer the line, the less one waits for the other.
+const RECORDED_BYTES: usize = 32 << 20;
+/// How many there are in any case, beside those that are looked at.
+const LEAST_READY: usize = 2;
 
 #[derive(Clone, Debug)]
 struct Settings {
@@ -76,8 +81,8 @@ struct State {
     workers: Arc<Workers>,
     region: Option<Region>,
     info: Option<Arc<VideoInfo>>,
-    /// Whether the length of the line fits the stream.
-    has_limit: bool,
+    /// Whether frames come as they are taken, once it is known.
+    is_live: Option<bool>,
     /// Frames since the last one that was due.
     frames_since: u32,
     gate: Gate,
@@ -268,7 +273,7 @@ impl FaceDetect {
             workers,
             region,
             info: None,
-            has_limit: false,
+            is_live: None,
             frames_since: 0,
             gate: Gate::default(),
         });
@@ -302,7 +307,7 @@ impl FaceDetect {
     /// Another stream begins: how many frames may be on their way depends on whether it is live.
     pub(super) fn begin_stream(&self) {
         if let Some(state) = &mut *self.state() {
-            state.has_limit = false;
+            state.is_live = None;
             state.restart();
         }
     }
@@ -310,24 +315,26 @@ impl FaceDetect {
     /// Takes a frame in. No lock is held while others are waited for.
     pub(super) fn enter(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let entered = Instant::now();
-        self.fit_line_to_stream();
-        self.line.await_room()?;
+        self.line.await_room(self.most_frames())?;
         let look = self.begin(&buffer)?;
         self.line.push_frame(Frame { buffer, look, entered })
     }
 
-    fn fit_line_to_stream(&self) {
-        let workers = match &mut *self.state() {
-            Some(state) if !state.has_limit => {
-                state.has_limit = true;
-                state.workers.count()
-            }
-            _ => return,
-        };
-        let mut latency = gst::query::Latency::new();
-        let is_live = self.sink_pad.peer_query(&mut latency) && latency.result().0;
-        // Every second frame may be due: as many for each thread as it takes to keep it busy.
-        self.line.limit(if is_live { LIVE_FRAMES } else { 2 * workers + 2 });
+    /// How many frames of this stream may be on their way.
+    fn most_frames(&self) -> usize {
+        let is_live = self.state().as_ref().and_then(|state| state.is_live);
+        let is_live = is_live.unwrap_or_else(|| {
+            let mut latency = gst::query::Latency::new();
+            self.sink_pad.peer_query(&mut latency) && latency.result().0
+        });
+        let Some(state) = &mut *self.state() else { return 1 };
+        state.is_live = Some(is_live);
+        if is_live {
+            return LIVE_FRAMES;
+        }
+        let frame_bytes = state.info.as_ref().map_or(RECORDED_BYTES, |info| info.size()).max(1);
+        let share = RECORDED_BYTES / frame_bytes / Arc::strong_count(&state.workers);
+        share.max(state.workers.count() + LEAST_READY)
     }
 
     /// Has the frame looked at if it is due, or finds out that it shows what the last one did.
@@ -411,7 +418,7 @@ impl FaceDetect {
                 if look.is_some_and(|look| look.is_repeated) {
                     self.figures.spared();
                 } else {
-                    self.figures.inferred(seen.took, seen.preparation);
+                    self.figures.inferred(seen.took, seen.preparation, seen.second_looks);
                 }
                 found = self.write(content, seen);
             }
@@ -426,7 +433,7 @@ impl FaceDetect {
     fn write(&self, buffer: &mut gst::BufferRef, seen: &Seen) -> usize {
         gst::trace!(CAT, imp = self, "{} faces", seen.faces.len());
         let guard = self.state();
-        let Some(State { workers, region, info: Some(_), .. }) = &*guard else { return 0 };
+        let Some(State { workers, region, .. }) = &*guard else { return 0 };
         let counts = |rect: &Rect| region.as_ref().is_none_or(|region| region.contains(rect.centre()));
         let faces = seen.faces.iter().filter(|face| counts(&face.rect));
         let model_name = workers.detector().model_name();

@@ -26,7 +26,6 @@ pub(super) enum Item<F> {
 struct State<F> {
     items: VecDeque<Item<F>>,
     frames: usize,
-    most_frames: usize,
     /// The item taken last is still under way.
     is_busy: bool,
     is_flushing: bool,
@@ -39,7 +38,6 @@ impl<F> Default for Line<F> {
         let state = State {
             items: VecDeque::new(),
             frames: 0,
-            most_frames: 1,
             is_busy: false,
             is_flushing: true,
             has_ended: false,
@@ -60,8 +58,8 @@ impl<F> Line<F> {
         state.flow = Ok(FlowSuccess::Ok);
     }
 
-    /// Throws away what waits; nobody waits any more until [`Line::open`].
-    pub(super) fn flush(&self) {
+    /// Throws away what waits; nobody waits any more until [`Line::open`]. Gives back the events among it.
+    pub(super) fn flush(&self) -> Vec<gst::Event> {
         let thrown_away = {
             let mut state = self.lock();
             state.is_flushing = true;
@@ -70,17 +68,15 @@ impl<F> Line<F> {
         };
         self.changed.notify_all();
         // Frames go back to the decoder's pool, which is somebody else's code: not under our lock.
-        drop(thrown_away);
+        let event = |item| match item {
+            Item::Event(event) => Some(event),
+            Item::Frame(_) => None,
+        };
+        thrown_away.into_iter().filter_map(event).collect()
     }
 
-    /// How many frames may wait.
-    pub(super) fn limit(&self, most_frames: usize) {
-        self.lock().most_frames = most_frames.max(1);
-        self.changed.notify_all();
-    }
-
-    /// Waits until there is room for a frame, and says how those before fared if they did not fare well.
-    pub(super) fn await_room(&self) -> Result<(), FlowError> {
+    /// Waits until fewer than `most_frames` wait, and says how those before fared if they did not fare well.
+    pub(super) fn await_room(&self, most_frames: usize) -> Result<(), FlowError> {
         let mut state = self.lock();
         loop {
             if state.is_flushing {
@@ -90,7 +86,7 @@ impl<F> Line<F> {
             if state.has_ended {
                 return Err(FlowError::Eos);
             }
-            if state.frames < state.most_frames {
+            if state.frames < most_frames.max(1) {
                 return Ok(());
             }
             state = self.wait(state);
@@ -196,11 +192,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn line(most_frames: usize) -> Line<u32> {
+    fn line() -> Line<u32> {
         gst::init().unwrap();
         let line = Line::default();
         line.open();
-        line.limit(most_frames);
         line
     }
 
@@ -213,11 +208,11 @@ mod tests {
 
     #[test]
     fn everything_comes_out_in_order_and_frames_wait_for_room() {
-        let line = line(2);
+        let line = line();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for frame in 0..100 {
-                    line.await_room().unwrap();
+                    line.await_room(2).unwrap();
                     line.push_frame(frame).unwrap();
                     if frame % 10 == 9 {
                         line.push_event(gst::event::Gap::new(gst::ClockTime::ZERO, None)).unwrap();
@@ -239,39 +234,41 @@ mod tests {
 
     #[test]
     fn flushing_frees_whoever_waits() {
-        let line = line(1);
+        let line = line();
+        line.push_event(gst::event::StreamStart::new("kept")).unwrap();
         line.push_frame(1).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| (line.await_room(), line.drain()));
-            line.flush();
+            let waiting = scope.spawn(|| (line.await_room(1), line.drain()));
+            let events = line.flush();
+            assert_eq!(events.len(), 1);
             let (room, drained) = waiting.join().unwrap();
             // Whoever came after the flush is turned away as well.
             assert_eq!((room, drained), (Err(FlowError::Flushing), false));
         });
         assert!(line.next().is_none());
         line.open();
-        assert_eq!(line.await_room(), Ok(()));
+        assert_eq!(line.await_room(1), Ok(()));
     }
 
     #[test]
     fn what_went_wrong_behind_is_told_in_front() {
-        let line = line(4);
+        let line = line();
         line.push_frame(1).unwrap();
         assert_eq!(next(&line), Some(1));
         assert!(!line.drain_is_possible());
         line.done(Err(FlowError::NotLinked));
-        assert_eq!(line.await_room(), Err(FlowError::NotLinked));
+        assert_eq!(line.await_room(1), Err(FlowError::NotLinked));
         assert_eq!(line.push_event(gst::event::Eos::new()), Err(FlowError::NotLinked));
         assert!(!line.drain());
     }
 
     #[test]
     fn nothing_comes_after_the_end_until_a_new_stream() {
-        let line = line(4);
+        let line = line();
         line.push_event(gst::event::Eos::new()).unwrap();
-        assert_eq!(line.await_room(), Err(FlowError::Eos));
+        assert_eq!(line.await_room(1), Err(FlowError::Eos));
         line.push_event(gst::event::StreamStart::new("again")).unwrap();
-        assert_eq!(line.await_room(), Ok(()));
+        assert_eq!(line.await_room(1), Ok(()));
     }
 
     impl<F> Line<F> {

@@ -80,8 +80,10 @@ impl FaceDetect {
         match event.view() {
             gst::EventView::FlushStart(_) => {
                 let passed = self.src_pad.push_event(event);
-                self.line.flush();
-                passed & self.src_pad.pause_task().is_ok()
+                let events = self.line.flush();
+                let is_paused = self.src_pad.pause_task().is_ok();
+                self.keep(&events);
+                passed & is_paused
             }
             gst::EventView::FlushStop(_) => {
                 let passed = self.src_pad.push_event(event);
@@ -101,6 +103,17 @@ impl FaceDetect {
                 }
                 self.take_in(event)
             }
+        }
+    }
+
+    /// Puts on the pad what outlives a flush and has not gone out yet, such as the format.
+    fn keep(&self, events: &[gst::Event]) {
+        let outlives = |event: &&gst::Event| {
+            event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
+        };
+        for event in events.iter().filter(outlives) {
+            // It fails on a pad that is flushing in earnest, which keeps nothing.
+            let _ = self.src_pad.store_sticky_event(event);
         }
     }
 

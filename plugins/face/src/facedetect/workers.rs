@@ -63,8 +63,10 @@ pub(super) struct Seen {
     pub(super) size: (u32, u32),
     /// How long the whole look took, …
     pub(super) took: Duration,
-    /// … and what of it went into making the network's input.
+    /// … and what of it went into making the network's inputs.
     pub(super) preparation: Duration,
+    /// How many faces were looked at once more.
+    pub(super) second_looks: u32,
 }
 
 /// A frame that could not be looked at.
@@ -175,7 +177,13 @@ impl Job {
             let begun = Instant::now();
             let faces = frame::with_view(&buffer, &info, |view| detector.detect(view, &options, scratch))??;
             let size = (info.width(), info.height());
-            Ok(Seen { faces, size, took: begun.elapsed(), preparation: scratch.preparation() })
+            Ok(Seen {
+                faces,
+                size,
+                took: begun.elapsed(),
+                preparation: scratch.preparation(),
+                second_looks: scratch.second_looks(),
+            })
         };
         let outcome = catch_unwind(AssertUnwindSafe(look)).unwrap_or(Err(DetectError::Interrupted));
         // First, so that the buffer belongs to one alone when its faces are written on it.
