@@ -51,11 +51,13 @@ impl FromStr for Region {
 impl Region {
     /// The rectangle around it.
     pub(super) fn bounds(&self) -> Rect {
-        let edge = |of: fn(&Point) -> f32, choose: fn(f32, f32) -> f32| {
-            self.corners.iter().map(of).reduce(choose).unwrap_or_default()
-        };
-        let (x, y): (fn(&Point) -> f32, fn(&Point) -> f32) = (|point| point.x, |point| point.y);
-        Rect::from_edges(edge(x, f32::min), edge(y, f32::min), edge(x, f32::max), edge(y, f32::max))
+        let (mut left, mut top) = (f32::MAX, f32::MAX);
+        let (mut right, mut bottom) = (0.0_f32, 0.0_f32);
+        for corner in &self.corners {
+            (left, top) = (left.min(corner.x), top.min(corner.y));
+            (right, bottom) = (right.max(corner.x), bottom.max(corner.y));
+        }
+        Rect::from_edges(left, top, right, bottom)
     }
 
     /// Whether a point lies inside: a ray from it crosses the outline an odd number of times.
