@@ -5,7 +5,7 @@
 //! track but never starts one), and at last sure detections with tracks too young to have a known velocity,
 //! within what their uncertainty allows.
 
-mod assignment;
+pub mod assignment;
 mod kalman;
 
 use assignment::{FORBIDDEN, assign};
