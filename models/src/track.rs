@@ -2,10 +2,10 @@
 //!
 //! Each round predicts where every track should be by now and associates in three steps: sure detections with
 //! the tracks they overlap, then unsure ones with the tracks still missing (an unsure detection continues a
-//! track but never starts one), and at last sure detections with tracks too young to have a known velocity,
-//! within what their uncertainty allows.
+//! track but never starts one), and at last sure detections with tracks that are near rather than overlapping,
+//! within what their uncertainty allows. Two stages by score as in ByteTrack (Zhang et al., 2022).
 
-mod assignment;
+pub mod assignment;
 mod kalman;
 
 use assignment::{FORBIDDEN, assign};
@@ -86,6 +86,7 @@ impl Tracker {
     /// Associates the detections of a frame. Times may stand still or run back a little (the state is then not
     /// advanced); a jump back by more than `max_age_ms` is another scene, and every track ends.
     pub fn update(&mut self, time_ms: u64, detections: &[DetectedFace]) -> TrackUpdate {
+        let last_round_ms = self.clock_ms.unwrap_or(time_ms);
         let mut ended = self.advance(time_ms);
         let now_ms = self.clock_ms.unwrap_or(time_ms);
         let followed = followed_detections(detections);
@@ -97,7 +98,8 @@ impl Tracker {
         let overlap = |track: &Track, rect: &Rect| overlap_cost(track, rect, now_ms, &options);
         self.associate(detections, &high, &mut track_of, overlap);
         self.associate(detections, &low, &mut track_of, overlap);
-        self.associate(detections, &high, &mut track_of, young_track_cost);
+        let distance = |track: &Track, rect: &Rect| distance_cost(track, rect, last_round_ms);
+        self.associate(detections, &high, &mut track_of, distance);
 
         for (detection, track) in track_of.iter().enumerate() {
             if let Some(track) = *track {
@@ -246,13 +248,15 @@ fn overlap_cost(track: &Track, rect: &Rect, now_ms: u64, options: &TrackerOption
     1.0 - overlap + ABSENCE_COST_PER_S * seconds(absent_ms)
 }
 
-/// Tracks seen only once or twice have no reliable velocity, so that at a long inference interval a fast face
-/// has left its old box altogether: nearness counts, within the filter's own uncertainty.
-fn young_track_cost(track: &Track, rect: &Rect) -> f32 {
+/// At a long inference interval a small, fast or turning face has left the box it was expected in altogether:
+/// nearness counts, within the filter's own uncertainty (Mahalanobis distance). Not for tracks that were missed in
+/// the last round: theirs grows until somebody else who turns up near by would be taken for them.
+fn distance_cost(track: &Track, rect: &Rect, last_round_ms: u64) -> f32 {
     let (expected, found) = (size_of(&track.filter.rect()), size_of(rect));
     let size_ratio = expected.max(found) / expected.min(found);
     let surprise = track.filter.surprise(rect);
-    if track.hits <= 2 && size_ratio <= SIZE_RATIO_LIMIT && surprise <= SURPRISE_LIMIT {
+    let was_in_sight = track.last_seen_ms >= last_round_ms;
+    if was_in_sight && size_ratio <= SIZE_RATIO_LIMIT && surprise <= SURPRISE_LIMIT {
         surprise + size_ratio
     } else {
         FORBIDDEN

@@ -2,11 +2,11 @@
 //! rather than each pair by itself. This is what keeps two people apart who cross.
 
 /// The cost of a pair that must not be.
-pub(super) const FORBIDDEN: f32 = 1e6;
+pub const FORBIDDEN: f32 = 1e6;
 
 /// For each row its column, so that the sum of costs is least; rows whose every choice is forbidden get none.
 /// `costs` holds the rows one after the other. Shortest augmenting paths with potentials, O(rows² · columns).
-pub(super) fn assign(costs: &[f32], rows: usize, columns: usize) -> Vec<Option<usize>> {
+pub fn assign(costs: &[f32], rows: usize, columns: usize) -> Vec<Option<usize>> {
     if rows == 0 || columns == 0 {
         return vec![None; rows];
     }

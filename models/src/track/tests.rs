@@ -152,3 +152,27 @@ fn the_same_frames_give_the_same_tracks() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_face_that_stops_between_looks_is_found_again_beside_its_box() {
+    let mut tracker = tracker(1);
+    let walk = |time_ms: u64| face(100.0 + 0.18 * time_ms as f32, 100.0, 60.0, 0.9);
+    for time_ms in (0..=2000).step_by(400) {
+        assert_eq!(tracker.update(time_ms, &[walk(time_ms)]).assignments, [Some(1)]);
+    }
+    let expected = tracker.predict(2400)[0].1;
+    assert_eq!(expected.iou(&walk(2000).rect), 0.0);
+    assert_eq!(tracker.update(2400, &[walk(2000)]).assignments, [Some(1)]);
+}
+
+#[test]
+fn who_turns_up_beside_a_missed_face_is_somebody_else() {
+    let mut tracker = tracker(1);
+    for time_ms in (0..=2000).step_by(40) {
+        assert_eq!(tracker.update(time_ms, &[face(100.0, 100.0, 80.0, 0.9)]).assignments, [Some(1)]);
+    }
+    for time_ms in (2040..2900).step_by(40) {
+        tracker.update(time_ms, &[]);
+    }
+    assert_eq!(tracker.update(2900, &[face(190.0, 100.0, 80.0, 0.9)]).assignments, [Some(2)]);
+}

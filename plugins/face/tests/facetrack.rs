@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Running, frames, still};
+use common::{Running, frames, photo, samples, still};
 use gst::prelude::*;
-use gstvedette::meta::{self, FrameInfo};
+use gstvedette::meta::{self, Face, FrameInfo};
 
 #[test]
 fn a_face_keeps_its_number_and_is_predicted_where_nobody_looked() {
@@ -57,4 +57,73 @@ fn a_flush_ends_tracks_and_numbers_are_not_used_again() {
     let buffer = after.buffer().unwrap();
     assert_eq!(FrameInfo::read(buffer).unwrap().ended, [1]);
     assert_eq!(meta::faces(buffer)[0].track_id, Some(2));
+}
+
+/// Size of the frames in which two people pass each other, and the height of a lane.
+const LANES: (usize, usize) = (640, 400);
+const LANE_HEIGHT: usize = 200;
+
+/// A photo's RGB pixels at the given size.
+fn portrait(name: &str, width: usize) -> Vec<u8> {
+    let path = photo(name);
+    let launch = format!(
+        "filesrc location={} ! jpegdec ! videoconvert ! videoscale add-borders=false \
+         ! video/x-raw,format=RGB,width={width},height={LANE_HEIGHT},pixel-aspect-ratio=1/1",
+        path.display()
+    );
+    let picture = samples(&launch).remove(0);
+    picture.buffer().unwrap().map_readable().unwrap().to_vec()
+}
+
+/// What `facetrack` says of each frame while one face walks to the right in the upper lane and another to the left
+/// in the lower one, at 200 pixels a second.
+fn two_lanes(frames: usize, interval: u32) -> Vec<Vec<Face>> {
+    let (width, height) = LANES;
+    let people = [(portrait("astronaut.jpg", 200), 200), (portrait("obama.jpg", 160), 160)];
+    let running = Running::start(&format!(
+        "appsrc name=in format=time caps=video/x-raw,format=RGB,width={width},height={height},framerate=25/1 \
+         ! facedetect inference-interval={interval} ! facetrack ! appsink name=out sync=false"
+    ));
+    let source = running.element("in").downcast::<gst_app::AppSrc>().unwrap();
+    let sink = running.element("out").downcast::<gst_app::AppSink>().unwrap();
+    let mut seen = Vec::new();
+    for frame in 0..frames {
+        let mut pixels = vec![128_u8; width * height * 3];
+        let lefts = [8 * frame, width - 160 - 8 * frame];
+        for (lane, ((portrait, columns), left)) in people.iter().zip(lefts).enumerate() {
+            for (row, line) in portrait.chunks(columns * 3).enumerate() {
+                let at = ((lane * LANE_HEIGHT + row) * width + left) * 3;
+                pixels[at..at + line.len()].copy_from_slice(line);
+            }
+        }
+        let mut buffer = gst::Buffer::from_mut_slice(pixels);
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(40 * frame as u64));
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    while let Ok(sample) = sink.pull_sample() {
+        seen.push(meta::faces(sample.buffer().unwrap()));
+    }
+    assert_eq!(common::error_of(&running.finish()), None);
+    seen
+}
+
+#[test]
+fn two_people_in_two_lanes_keep_their_numbers_at_every_interval() {
+    let frames = 55;
+    for interval in [1, 2, 5, 10] {
+        let seen = two_lanes(frames, interval);
+        assert_eq!(seen.len(), frames);
+        let mut lanes = [None, None];
+        // The first two looks make a track.
+        for (index, faces) in seen.iter().enumerate().skip(interval as usize) {
+            assert_eq!(faces.len(), 2, "interval {interval}, frame {index}");
+            for face in faces {
+                let lane = usize::from(face.rect.centre().y > LANE_HEIGHT as f32);
+                let id = face.track_id.expect("no number");
+                assert_eq!(*lanes[lane].get_or_insert(id), id, "interval {interval}, frame {index}");
+            }
+        }
+        assert!(lanes[0].is_some() && lanes[1].is_some() && lanes[0] != lanes[1], "{interval}: {lanes:?}");
+    }
 }
