@@ -296,6 +296,8 @@ fn check(loaded: &Loaded, embedding: &Embedding) -> Result<(), MismatchError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::slice;
+
     use super::*;
     use crate::meta::QualityFigures;
     use vedette_models::gallery::Gallery;
@@ -395,7 +397,7 @@ mod tests {
         let gallery = loaded(1, &[("Ada", ADA), ("Ben", BEN)]);
         let mut matcher = Matcher::default();
         let [first, second] = two_like_ada();
-        matcher.identify(&gallery, RULES, 0, &[first.clone()]).unwrap();
+        matcher.identify(&gallery, RULES, 0, slice::from_ref(&first)).unwrap();
         let found = matcher.identify(&gallery, RULES, 40, &[first.clone(), second.clone()]).unwrap();
         assert_eq!(labels(&found), [Some("Ada"), None], "nobody else is decided yet");
         let found = matcher.identify(&gallery, RULES, 80, &[first.clone(), second.clone()]).unwrap();
@@ -417,10 +419,10 @@ mod tests {
         let mut matcher = Matcher::default();
         let [first, second] = two_like_ada();
         for now_ms in [0, 40] {
-            matcher.identify(&gallery, RULES, now_ms, &[second.clone()]).unwrap();
+            matcher.identify(&gallery, RULES, now_ms, slice::from_ref(&second)).unwrap();
         }
         for now_ms in [80, 120] {
-            matcher.identify(&gallery, RULES, now_ms, &[first.clone()]).unwrap();
+            matcher.identify(&gallery, RULES, now_ms, slice::from_ref(&first)).unwrap();
         }
         let found = matcher.identify(&gallery, RULES, 160, &[face(Some(1), None)]).unwrap();
         assert_eq!(labels(&found), [Some("Ada")], "the other track was not in sight any more");
