@@ -82,7 +82,7 @@ fn two_lanes(frames: usize, interval: u32) -> Vec<Vec<Face>> {
     let people = [(portrait("astronaut.jpg", 200), 200), (portrait("obama.jpg", 160), 160)];
     let running = Running::start(&format!(
         "appsrc name=in format=time caps=video/x-raw,format=RGB,width={width},height={height},framerate=25/1 \
-         ! facedetect inference-interval={interval} ! facetrack ! appsink name=out sync=false"
+         ! facedetect min-face-size=40 inference-interval={interval} ! facetrack ! appsink name=out sync=false"
     ));
     let source = running.element("in").downcast::<gst_app::AppSrc>().unwrap();
     let sink = running.element("out").downcast::<gst_app::AppSink>().unwrap();
