@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use prometheus_client::metrics::histogram::Histogram;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LikeExpr, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{
+    Expr, ExprTrait as _, Func, IntoColumnRef, LikeExpr, Query, ReturningClause, SelectStatement, SimpleExpr,
+};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ColumnTrait, Condition, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
     DatabaseTransaction, DbBackend, DbErr, EntityTrait, IdenStatic as _, Order, QueryFilter as _,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
@@ -181,6 +183,27 @@ pub async fn remove_first<E: EntityTrait>(
 ) -> Result<u64, DbErr> {
     let first = first_ids::<E>(condition, (id, order_by), limit);
     Ok(E::delete_many().filter(id.in_subquery(first)).exec(db).await?.rows_affected)
+}
+
+/// The same, which gives back `columns` of the rows that were removed.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn take_first<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    condition: Condition,
+    keys: (E::Column, E::Column),
+    limit: u64,
+    columns: impl IntoIterator<Item = E::Column>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let first = first_ids::<E>(condition, keys, limit);
+    let columns = columns.into_iter().map(IntoColumnRef::into_column_ref).collect();
+    let delete = Query::delete()
+        .from_table(E::default())
+        .and_where(keys.0.in_subquery(first))
+        .returning(ReturningClause::Columns(columns))
+        .to_owned();
+    db.query_all(&delete).await
 }
 
 /// The ids of the first `limit` rows by `order_by` of those `condition` lets through.

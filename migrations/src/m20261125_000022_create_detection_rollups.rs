@@ -67,12 +67,12 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// A detection's time in seconds since 1970.
-pub(crate) fn seconds(is_postgres: bool) -> &'static str {
+/// A time in seconds since 1970.
+pub(crate) fn seconds(is_postgres: bool, column: &str) -> String {
     if is_postgres {
-        "CAST(floor(extract(epoch FROM timestamp)) AS bigint)"
+        format!("CAST(floor(extract(epoch FROM {column})) AS bigint)")
     } else {
-        "CAST(strftime('%s', timestamp) AS integer)"
+        format!("CAST(strftime('%s', {column}) AS integer)")
     }
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn count_sums() -> String {
 
 /// Statements that count all detections there are into the empty tables.
 pub(crate) fn counts(is_postgres: bool) -> [String; 4] {
-    let seconds = seconds(is_postgres);
+    let seconds = seconds(is_postgres, "timestamp");
     [
         format!(
             "INSERT INTO detection_hours (hour, camera_id, {}) SELECT {seconds} / 3600, camera_id, {} \

@@ -67,7 +67,7 @@ pub(crate) fn counts(is_postgres: bool) -> [String; 2] {
         format!(
             "INSERT INTO {TABLE} (camera_id, day, step, {columns}) \
              SELECT camera_id, {} / 86400, {step}, {} FROM detections GROUP BY 1, 2, 3",
-            seconds(is_postgres),
+            seconds(is_postgres, "timestamp"),
             count_sums(),
         ),
         format!(

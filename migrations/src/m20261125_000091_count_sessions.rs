@@ -6,6 +6,8 @@
 use sea_orm_migration::sea_orm::{ConnectionTrait as _, DbBackend};
 use sea_orm_migration::{prelude::*, schema::*};
 
+use crate::m20261125_000022_create_detection_rollups::seconds;
+
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
@@ -63,13 +65,7 @@ impl MigrationTrait for Migration {
 
 /// Statements that count all visits there are into the empty tables.
 pub(crate) fn counts(is_postgres: bool) -> [String; 2] {
-    let hour = |column: &str| {
-        if is_postgres {
-            format!("CAST(floor(extract(epoch FROM {column}) / 3600) AS bigint)")
-        } else {
-            format!("CAST(strftime('%s', {column}) AS integer) / 3600")
-        }
-    };
+    let hour = |column| format!("{} / 3600", seconds(is_postgres, column));
     [
         format!(
             "INSERT INTO session_hours (hour, camera_id, entries, exits) \

@@ -13,6 +13,7 @@ pub mod database;
 pub mod elements;
 mod encode;
 pub mod load;
+pub mod material;
 pub mod measure;
 pub mod peer;
 pub mod portrait;

@@ -1,7 +1,7 @@
 //! The one way detections are removed, with what they count for and their pictures; or their pictures and faces alone.
 
 use chrono::TimeDelta;
-use sea_orm::sea_query::{Expr, LockType, Query, ReturningClause, SelectStatement};
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, TryGetable,
 };
@@ -15,6 +15,8 @@ use crate::storage::ObjectKey;
 
 /// Ids of one statement.
 const IDS_PER_STATEMENT: usize = 500;
+/// What tells detections apart, and which go first.
+const EARLIEST: (Column, Column) = (Column::Id, Column::Timestamp);
 
 /// What was removed.
 #[derive(Debug, Default)]
@@ -40,13 +42,7 @@ pub(crate) async fn remove(
         Column::Confidence,
         Column::SnapshotPath,
     ];
-    let earliest = earliest(condition, limit);
-    let delete = Query::delete()
-        .from_table(Entity)
-        .and_where(Column::Id.in_subquery(earliest))
-        .returning(ReturningClause::Columns(columns.into_iter().map(Into::into).collect()))
-        .to_owned();
-    let rows = db.query_all(&delete).await?;
+    let rows = database::take_first::<Entity>(db, condition, EARLIEST, limit, columns).await?;
     let (mut changes, mut pictures) = (Changes::default(), Vec::new());
     for row in &rows {
         let camera_id = String::try_get_by_index(row, 1)?;
@@ -82,7 +78,7 @@ pub(crate) async fn remove_part(
     condition: Condition,
     limit: u64,
 ) -> Result<Removed, DbErr> {
-    let mut some = earliest(condition, limit);
+    let mut some = database::first_ids::<Entity>(condition, EARLIEST, limit);
     // Whoever changes one at this moment is waited for.
     some.column(Column::SnapshotPath).lock(LockType::NoKeyUpdate);
     let rows = db.query_all(&some).await?;
@@ -103,8 +99,4 @@ pub(crate) async fn remove_part(
         update.exec(db).await?;
     }
     Ok(Removed { rows: rows.len() as u64, pictures })
-}
-
-fn earliest(condition: Condition, limit: u64) -> SelectStatement {
-    database::first_ids::<Entity>(condition, (Column::Id, Column::Timestamp), limit)
 }

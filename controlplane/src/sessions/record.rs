@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{
-    Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Query, ReturningClause, SimpleExpr,
-};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, LockBehavior, LockType, OnConflict, Query, SimpleExpr};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set};
 use uuid::Uuid;
 
@@ -164,14 +162,9 @@ pub(crate) async fn remove_of(db: &impl ConnectionTrait, person_id: Uuid) -> Res
 }
 
 async fn remove(db: &impl ConnectionTrait, condition: Condition, limit: u64) -> Result<u64, DbErr> {
-    let earliest = database::first_ids::<Entity>(condition, (Column::Id, Column::EntryTime), limit);
+    let keys = (Column::Id, Column::EntryTime);
     let columns = [Column::CameraId, Column::EntryTime, Column::ExitTime];
-    let delete = Query::delete()
-        .from_table(Entity)
-        .and_where(Column::Id.in_subquery(earliest))
-        .returning(ReturningClause::Columns(columns.into_iter().map(Into::into).collect()))
-        .to_owned();
-    let rows = db.query_all(&delete).await?;
+    let rows = database::take_first::<Entity>(db, condition, keys, limit, columns).await?;
     let mut changes = Changes::default();
     for row in &rows {
         let (camera_id, entry, exit): (String, _, _) =

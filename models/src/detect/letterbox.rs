@@ -4,7 +4,7 @@
 use crate::geometry::{Landmarks, Point, Rect};
 
 /// Both sides of an input are multiples of the coarsest stride.
-const ALIGNMENT: u32 = 32;
+pub(super) const ALIGNMENT: u32 = 32;
 /// Black around SCRFD's picture, as far as it is not square. The reference implementation fills a square; faces at the border
 /// see how near the input's end is: with no margin boxes differ by up to 2 pixels in photos of 5,000, with this one by 0.5.
 const SCRFD_MARGIN: u32 = 64;

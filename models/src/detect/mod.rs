@@ -162,7 +162,7 @@ impl Detector {
     /// The longest side of the input in which faces of `face_px` pixels of the picture are found reliably, in
     /// multiples of 32: no larger than the picture's own, `picture_side_px`.
     pub fn input_size_for(&self, picture_side_px: u32, face_px: u32) -> u32 {
-        reach::input_size(self.architecture, picture_side_px, face_px)
+        reach::input_size(picture_side_px, face_px)
     }
 
     /// The faces of a picture, surest first.

@@ -2,16 +2,12 @@
 //! worth a second look.
 
 use super::DetectedFace;
+use super::letterbox::ALIGNMENT;
 use crate::geometry::Rect;
-use crate::pack::DetectorArchitecture;
 
-/// Inputs are multiples of the coarsest stride.
-const ALIGNMENT: u32 = 32;
-
-/// The shorter side of the smallest face each network finds reliably, in pixels of its input. Measured by
-/// `tests/reach.rs`, which prints recall by size for faces as they are, turned, blurred and dark.
-const RELIABLE_YUNET_PX: u32 = 28;
-const RELIABLE_SCRFD_PX: u32 = 28;
+/// The shorter side of the smallest face a network finds reliably, in pixels of its input. Measured for YuNet by
+/// `tests/reach.rs`, which prints recall by size for faces as they are, turned, blurred and dark; taken over for SCRFD.
+const RELIABLE_PX: u32 = 28;
 
 /// The input of a second look: the face fills half of it, where landmarks are precise.
 pub(super) const REFINED_INPUT_PX: u32 = 96;
@@ -23,12 +19,8 @@ pub(super) const LEAST_OVERLAP: f32 = 0.4;
 const COARSE_BELOW_PX: f32 = 56.0;
 
 /// The longest side of the input that shows faces of `face_px` at their reliable size.
-pub(super) fn input_size(architecture: DetectorArchitecture, picture_side_px: u32, face_px: u32) -> u32 {
-    let reliable_px = match architecture {
-        DetectorArchitecture::Yunet => RELIABLE_YUNET_PX,
-        DetectorArchitecture::Scrfd => RELIABLE_SCRFD_PX,
-    };
-    let needed = (u64::from(picture_side_px) * u64::from(reliable_px)).div_ceil(u64::from(face_px.max(1)));
+pub(super) fn input_size(picture_side_px: u32, face_px: u32) -> u32 {
+    let needed = (u64::from(picture_side_px) * u64::from(RELIABLE_PX)).div_ceil(u64::from(face_px.max(1)));
     let aligned = needed.next_multiple_of(u64::from(ALIGNMENT)).min(u64::from(picture_side_px));
     // No larger than a side of the picture, which is an u32.
     u32::try_from(aligned).unwrap_or(picture_side_px).max(ALIGNMENT)
@@ -47,16 +39,15 @@ pub(super) fn surroundings(face: &DetectedFace) -> Rect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use DetectorArchitecture::Yunet;
 
     #[test]
     fn the_input_follows_from_frame_and_face_and_is_never_larger_than_the_frame() {
-        assert_eq!(input_size(Yunet, 1280, 80), 448);
-        assert_eq!(input_size(Yunet, 1920, 80), 672);
-        assert_eq!(input_size(Yunet, 1280, 40), 896);
-        assert_eq!(input_size(Yunet, 1280, 10), 1280);
-        assert_eq!(input_size(Yunet, 1000, 10), 1000);
-        assert_eq!(input_size(Yunet, 640, 4096), 32);
-        assert_eq!((input_size(Yunet, 1, 80), input_size(Yunet, u32::MAX, 0)), (32, u32::MAX));
+        assert_eq!(input_size(1280, 80), 448);
+        assert_eq!(input_size(1920, 80), 672);
+        assert_eq!(input_size(1280, 40), 896);
+        assert_eq!(input_size(1280, 10), 1280);
+        assert_eq!(input_size(1000, 10), 1000);
+        assert_eq!(input_size(640, 4096), 32);
+        assert_eq!((input_size(1, 80), input_size(u32::MAX, 0)), (32, u32::MAX));
     }
 }

@@ -14,11 +14,10 @@ use anyhow::{Context as _, Result, ensure};
 use vedette_models::pack::Role;
 use vedette_tests::{
     checkout,
-    clip::Clip,
+    material::Material,
     measure::{self, Run},
     python,
-    terminal::{build_gallery, find_photo, lay_out_people, recognise, sightings},
-    truth::Truth,
+    terminal::{find_photo, recognise, sightings},
 };
 
 fn main() -> ExitCode {
@@ -31,20 +30,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// A clip, its truth, and where the photos of its people lie.
-struct Material {
-    video: PathBuf,
-    truth: Truth,
-    photo_dirs: Vec<PathBuf>,
-}
-
 fn bench() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let shared = checkout::shared_dir();
-    let material = match &shared {
-        Some(shared) => shared_material(shared)?,
-        None => own_material(folder.path())?,
-    };
+    let material = Material::find(None, folder.path())?;
     let truth = &material.truth;
     println!(
         "{}: {} frames, {} × {}, {} people enrolled, {} appearances; every second frame is analysed",
@@ -67,7 +56,7 @@ fn bench() -> Result<()> {
             None
         }
     };
-    let gallery = gallery(&material, folder.path())?;
+    let gallery = material.gallery(folder.path())?;
     let ratio = |fps: f64| {
         if let Some(python_fps) = python_fps {
             println!("ratio    {:.2} × the Python app's video frames per second", fps / python_fps);
@@ -80,27 +69,6 @@ fn bench() -> Result<()> {
         ratio(elements(&material, &gallery, &detector, folder.path())?);
     }
     Ok(())
-}
-
-fn shared_material(shared: &Path) -> Result<Material> {
-    let stem = shared.join("data/clips/crowd_dev");
-    Ok(Material {
-        video: stem.with_extension("mp4").canonicalize()?,
-        truth: Truth::read(&stem.with_extension("json"))?,
-        photo_dirs: vec![shared.join("data/faces/people"), shared.join("data/faces/groups")],
-    })
-}
-
-fn own_material(folder: &Path) -> Result<Material> {
-    let (video, truth) = Clip::demo().make(&folder.join("clip"))?;
-    Ok(Material { video, truth, photo_dirs: vec![checkout::media_dir()] })
-}
-
-/// The gallery of everybody the clip knows.
-fn gallery(material: &Material, folder: &Path) -> Result<String> {
-    let people = folder.join("people");
-    lay_out_people(&material.truth, &material.photo_dirs, &people)?;
-    build_gallery(&people, &folder.join("people.gallery"))
 }
 
 /// The elements, from the file to the last event: start, loading of models and decoding included.

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
-use vedette_tests::{checkout, clip::Clip, elements, processes, terminal, truth::Truth};
+use vedette_tests::{elements, material::Material, processes};
 
 const CAMERAS: [usize; 5] = [1, 2, 4, 8, 16];
 
@@ -25,10 +25,10 @@ fn main() -> ExitCode {
 
 fn all() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (video, truth, photo_dirs) = material(folder.path())?;
-    let people = folder.path().join("people");
-    terminal::lay_out_people(&truth, &photo_dirs, &people)?;
-    let gallery = terminal::build_gallery(&people, &folder.path().join("people.gallery"))?;
+    let clip = std::env::args_os().nth(1).map(PathBuf::from);
+    let material = Material::find(clip.as_deref(), folder.path())?;
+    let gallery = material.gallery(folder.path())?;
+    let Material { video, truth, .. } = material;
     println!(
         "{} × {}, {} frames a camera, every second one looked at",
         truth.width, truth.height, truth.frames
@@ -57,19 +57,6 @@ fn all() -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn material(folder: &std::path::Path) -> Result<(PathBuf, Truth, Vec<PathBuf>)> {
-    let Some(shared) = checkout::shared_dir() else {
-        let (video, truth) = Clip::demo().make(&folder.join("clip"))?;
-        return Ok((video, truth, vec![checkout::media_dir()]));
-    };
-    let stem = std::env::args_os()
-        .nth(1)
-        .map_or_else(|| shared.join("data/clips/crowd_dev"), |clip| PathBuf::from(clip).with_extension(""));
-    let folders = ["data/faces/people", "data/faces/groups"].map(|folder| shared.join(folder));
-    let truth = Truth::read(&stem.with_extension("json"))?;
-    Ok((stem.with_extension("mp4").canonicalize()?, truth, folders.to_vec()))
 }
 
 /// Plays that many cameras and prints frames a second, memory in MB, and the slowest camera's share of the mean.

@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use gst::prelude::*;
 use vedette_models::{
     align::TEMPLATE,
     detect::{DetectScratch, Detector, DetectorOptions},
@@ -20,11 +21,8 @@ use vedette_models::{
     session::Device,
 };
 use vedette_tests::{
-    checkout,
-    clip::Clip,
     elements::{self, Cost},
-    terminal::{build_gallery, lay_out_people},
-    truth::Truth,
+    material::Material,
 };
 
 fn main() -> ExitCode {
@@ -40,10 +38,10 @@ fn main() -> ExitCode {
 fn bench() -> Result<()> {
     elements::load()?;
     let folder = tempfile::tempdir()?;
-    let (video, truth, photo_dirs) = material(folder.path())?;
-    let people = folder.path().join("people");
-    lay_out_people(&truth, &photo_dirs, &people)?;
-    let gallery = build_gallery(&people, &folder.path().join("people.gallery"))?;
+    let clip = std::env::args_os().nth(1).map(PathBuf::from);
+    let material = Material::find(clip.as_deref(), folder.path())?;
+    let gallery = material.gallery(folder.path())?;
+    let Material { video, truth, .. } = material;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
         "{}: {} frames, {} × {}; every second frame is looked at; {cores} cores",
@@ -80,20 +78,6 @@ fn bench() -> Result<()> {
     still(&video)
 }
 
-/// A clip, its truth, and where the photos of its people lie.
-fn material(folder: &Path) -> Result<(PathBuf, Truth, Vec<PathBuf>)> {
-    let Some(shared) = checkout::shared_dir() else {
-        let (video, truth) = Clip::demo().make(&folder.join("clip"))?;
-        return Ok((video, truth, vec![checkout::media_dir()]));
-    };
-    let stem = std::env::args_os()
-        .nth(1)
-        .map_or_else(|| shared.join("data/clips/crowd_dev"), |clip| PathBuf::from(clip).with_extension(""));
-    let truth = Truth::read(&stem.with_extension("json"))?;
-    let folders = ["data/faces/people", "data/faces/groups"].map(|folder| shared.join(folder));
-    Ok((stem.with_extension("mp4").canonicalize()?, truth, folders.to_vec()))
-}
-
 fn decode(video: &Path) -> Result<Cost> {
     let launch = format!("filesrc location={} ! decodebin ! fakesink sync=false", video.display());
     // Once for the page cache and the decoder's library.
@@ -110,6 +94,7 @@ struct Whole {
     detections: u64,
     second_looks: u64,
     embeddings: u64,
+    min_face_size: u32,
 }
 
 fn whole(video: &Path, gallery: &str, folder: &Path) -> Result<Whole> {
@@ -139,8 +124,10 @@ fn whole(video: &Path, gallery: &str, folder: &Path) -> Result<Whole> {
     let detections = elements::count(&pipeline, "detect", "inferences");
     let second_looks = elements::count(&pipeline, "detect", "second-looks");
     let embeddings = elements::count(&pipeline, "embed", "embedded");
+    let detect = pipeline.by_name("detect").context("the pipeline has lost its detector")?;
+    let min_face_size = detect.property("min-face-size");
     elements::stop(&[pipeline, keep]);
-    Ok(Whole { cost, split, detections, second_looks, embeddings })
+    Ok(Whole { cost, split, detections, second_looks, embeddings, min_face_size })
 }
 
 struct Raw {
@@ -153,7 +140,7 @@ fn inference(whole: &Whole, frame: (u32, u32)) -> Result<Raw> {
     const ROUNDS: u32 = 100;
     let source = ModelSource::pack(DEFAULT_PACK)?;
     let detector = Detector::open(&source, Device::Cpu)?;
-    let input_size = detector.input_size_for(frame.0.max(frame.1), DEFAULT_FACE_PX);
+    let input_size = detector.input_size_for(frame.0.max(frame.1), whole.min_face_size);
     let height = input_size * frame.1 / frame.0;
     let grey = vec![128_u8; (3 * input_size * input_size) as usize];
     let picture = |width: u32, height: u32| {
@@ -190,10 +177,7 @@ fn inference(whole: &Whole, frame: (u32, u32)) -> Result<Raw> {
     Ok(Raw { detection, embedding: share(embedding, whole.embeddings) })
 }
 
-/// The default of `min-face-size`.
-const DEFAULT_FACE_PX: u32 = 80;
-
-/// Detection on a picture that stands still, with noise as a sensor makes it, without and with the gate.
+/// Detection on a picture that stands still, without and with the gate.
 fn still(video: &Path) -> Result<()> {
     let frames = 500;
     let run = |gate: bool| -> Result<(Duration, u64)> {

@@ -339,7 +339,7 @@ impl FaceDetect {
 
     /// Has the frame looked at if it is due, or finds out that it shows what the last one did.
     fn begin(&self, buffer: &gst::Buffer) -> Result<Option<Look>, gst::FlowError> {
-        let settings = self.settings().clone();
+        let settings = self.settings();
         let mut guard = self.state();
         let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
         let is_due = state.frames_since == 0;

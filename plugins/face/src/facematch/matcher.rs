@@ -110,12 +110,12 @@ impl Matcher {
         for track in self.tracks.values_mut().filter(|track| track.is_reviewed) {
             self.decided += usize::from(track.tell(loaded));
         }
-        let identity_of = |face: &Face| match (face.track_id, &face.embedding) {
+        let told = |face: &Face| match (face.track_id, &face.embedding) {
             (Some(id), _) => self.tracks.get(&id).and_then(|track| track.identity.clone()),
             (None, Some(embedding)) => once(loaded, rules, embedding),
             (None, None) => None,
         };
-        Ok(faces.iter().map(identity_of).collect())
+        Ok(faces.iter().map(told).collect())
     }
 
     /// Takes a face into account.
@@ -147,6 +147,11 @@ impl Matcher {
     /// Nobody is in two places at once: of tracks that were in sight together and are decided as one person, the
     /// likeliest stays so.
     fn part_namesakes(&mut self) {
+        let is_known = |track: &&Track| matches!(track.evidence.decision(), Decision::Known(_));
+        // At nearly every frame.
+        if self.tracks.values().filter(is_known).count() < 2 {
+            return;
+        }
         let mut named: Vec<(&u64, &Track, &Candidate)> = Vec::new();
         for (id, track) in &self.tracks {
             if let Decision::Known(candidate) = track.evidence.decision() {
