@@ -8,6 +8,7 @@ use warp::Reply;
 use warp::http::StatusCode;
 
 use crate::filters::{self, Route, respond};
+use crate::persons::reembed::Progress;
 use crate::state::State;
 use crate::supervisor::LocalWorkerStatus;
 use crate::vision::VisionStatus;
@@ -38,6 +39,9 @@ struct Health {
     /// keep them; all else works.
     storage: &'static str,
     face_detector: VisionStatus,
+    /// While everybody's photos are embedded anew for another model pack: how far that is. The former pack is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reembedding: Option<Progress>,
     /// `running`.
     api: &'static str,
     /// `in-process`, or how Redis is doing.
@@ -82,6 +86,7 @@ async fn health(state: State) -> impl Reply {
         database: told(is_available),
         storage: told(is_storage_available),
         face_detector: state.vision.status(),
+        reembedding: state.reembedding.borrow().clone(),
         api: "running",
         cache: state.redis.as_ref().map_or_else(|| "in-process".to_owned(), |redis| redis.status()),
         workers: Workers { local: *state.local_worker.borrow(), connected: state.workers.fresh_workers() },

@@ -27,6 +27,7 @@ use crate::gallery::LiveGallery;
 use crate::limits::RateLimits;
 use crate::live::Hub;
 use crate::metrics::{Metrics, StatementFigures};
+use crate::persons::reembed::{self, Reembedding};
 use crate::redis_link::{News, RedisLink, Topic};
 use crate::server::{Door, Listener, Tls};
 use crate::state::{AppState, State};
@@ -54,8 +55,19 @@ pub struct App {
     routes: Route,
     state: State,
     local_worker_status: watch::Sender<LocalWorkerStatus>,
+    /// Of the pack the settings name, if another one is in use until everybody has been embedded with it.
+    next_vision: Option<Vision>,
     /// Warnings and errors to be written into the database.
     captured: Option<Captured>,
+}
+
+/// Why a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Told,
+    /// The pack that the settings name can be used now: another start uses it.
+    PackIsReady,
 }
 
 impl App {
@@ -63,7 +75,7 @@ impl App {
     ///
     /// # Errors
     /// When one of them fails; the message says which and what to do.
-    pub async fn start(config: Config) -> Result<Self> {
+    pub async fn start(mut config: Config) -> Result<Self> {
         let mut db = open_database(&config.environment).await?;
         let statements = StatementFigures::default();
         let counted = statements.clone();
@@ -75,7 +87,7 @@ impl App {
             .await
             .context("cannot make the cameras of cameras.sources")?;
         let storage = Storage::open(&config.environment).await?;
-        let vision = Arc::new(Vision::from_config(&config.file)?);
+        let (vision, next_vision) = choose_pack(&mut config, &db).await?;
         let gallery = LiveGallery::new(vision.pack().name.clone(), vision.dimension(), Arc::clone(&keys));
 
         let address = SocketAddr::new(config.file.server.host, config.file.server.port);
@@ -120,9 +132,19 @@ impl App {
             workers: WorkerRegistry::default(),
             worker_token,
             local_worker,
+            reembedding: watch::Sender::new(None),
         });
         let routes = routes::all(&state);
-        Ok(Self { listener, local_listener, address, routes, state, local_worker_status, captured: None })
+        Ok(Self {
+            listener,
+            local_listener,
+            address,
+            routes,
+            state,
+            local_worker_status,
+            next_vision,
+            captured: None,
+        })
     }
 
     /// The same, which writes what is caught of this process's log into the database.
@@ -141,11 +163,12 @@ impl App {
         &self.state
     }
 
-    /// Serves until `shutdown` completes, then ends requests and worker and closes the database.
+    /// Serves until `shutdown` completes or the pack that the settings name can be used, then ends requests and worker and
+    /// closes the database.
     ///
     /// # Errors
     /// When the database does not close.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<Ending> {
         let (stop, stopped) = watch::channel(false);
         let (stop_recording, recording_stopped) = watch::channel(false);
         let recorder = self.captured.take().map(|captured| {
@@ -161,8 +184,12 @@ impl App {
         self.state.vision.preload();
         let scheme = if self.listener.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}", self.address);
+        let (mut ending, next_vision) = (Ending::Told, self.next_vision.take());
         let shutdown = async {
-            shutdown.await;
+            tokio::select! {
+                () = shutdown => {}
+                () = reembed(&self.state, next_vision) => ending = Ending::PackIsReady,
+            }
             tracing::info!("stopping");
             // The worker ends while requests do: it has events to hand in until the last moment.
             stop.send_replace(true);
@@ -187,7 +214,8 @@ impl App {
         if let Some(recorder) = recorder {
             recorder.await.context("the recorder of the log broke down")?;
         }
-        self.state.db.close_by_ref().await.context("the database did not close")
+        self.state.db.close_by_ref().await.context("the database did not close")?;
+        Ok(ending)
     }
 
     /// What goes on beside requests, until it is dropped.
@@ -284,7 +312,36 @@ pub(crate) async fn open_database(settings: &EnvironmentSettings) -> Result<Data
     database::connect(settings).await
 }
 
-async fn open_keys(config: &Config, db: &DatabaseConnection) -> Result<Keys> {
+/// Inference with the pack to use now, and with the one the settings name if that is not yet possible.
+async fn choose_pack(config: &mut Config, db: &DatabaseConnection) -> Result<(Arc<Vision>, Option<Vision>)> {
+    let wanted = Vision::from_config(&config.file)?;
+    let pack = reembed::pack_to_serve(db, &wanted.pack().name).await;
+    let pack = pack.context("the database does not say which packs the templates are of")?;
+    if pack == wanted.pack().name {
+        return Ok((Arc::new(wanted), None));
+    }
+    tracing::info!(pack, next = wanted.pack().name, "the former pack is used until photos are embedded anew");
+    let recognition = &mut config.file.face_recognition;
+    recognition.detection_model = pack.parse().map_err(anyhow::Error::msg)?;
+    // The threshold was chosen for the other one.
+    recognition.recognition_threshold = None;
+    Ok((Arc::new(Vision::from_config(&config.file)?), Some(wanted)))
+}
+
+/// Embeds everybody anew, if that is to be done; else it never ends.
+async fn reembed(state: &State, next_vision: Option<Vision>) {
+    let Some(vision) = next_vision else { return std::future::pending().await };
+    let reembedding = Reembedding {
+        db: &state.db,
+        storage: &state.storage,
+        keys: &state.keys,
+        vision: &vision,
+        gallery: &state.gallery,
+    };
+    reembedding.run_to_the_end(|progress| drop(state.reembedding.send_replace(Some(progress.clone())))).await;
+}
+
+pub(crate) async fn open_keys(config: &Config, db: &DatabaseConnection) -> Result<Keys> {
     let environment = &config.environment;
     let keys = Keys::of(environment.key.as_ref(), &environment.previous_keys, &environment.data_dir)?;
     match crypto::check(db, &keys).await {

@@ -16,6 +16,7 @@ use crate::gallery::LiveGallery;
 use crate::limits::RateLimits;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::persons::reembed::Progress;
 use crate::redis_link::RedisLink;
 use crate::storage::Storage;
 use crate::supervisor::LocalWorkerStatus;
@@ -64,6 +65,8 @@ pub struct AppState {
     pub worker_token: SecretString,
     /// How the worker of this host is doing.
     pub local_worker: watch::Receiver<LocalWorkerStatus>,
+    /// How far embedding everybody anew is, while there is another pack to be used.
+    pub reembedding: watch::Sender<Option<Progress>>,
 }
 
 impl AppState {

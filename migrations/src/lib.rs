@@ -30,6 +30,7 @@ mod m20261125_000081_create_discarded_pictures;
 mod m20261125_000082_create_task_leases;
 mod m20261125_000091_count_sessions;
 mod m20261125_000092_create_gallery_changes;
+mod m20261126_000101_index_face_templates_photo;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000082_create_task_leases::Migration),
             Box::new(m20261125_000091_count_sessions::Migration),
             Box::new(m20261125_000092_create_gallery_changes::Migration),
+            Box::new(m20261126_000101_index_face_templates_photo::Migration),
         ]
     }
 }

@@ -4,13 +4,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use vedette_models::analyzer::Analyzer;
 
 use super::ConfigArguments;
-use crate::gallery::build::{Progress, build};
+use crate::gallery::LiveGallery;
+use crate::gallery::build::{self, build};
+use crate::persons::reembed::{Progress, Reembedding};
+use crate::startup;
+use crate::storage::Storage;
 use crate::vision::Vision;
 
 #[derive(Debug, Args)]
@@ -31,17 +36,51 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Embed the photos of everybody enrolled for another model pack, while servers go on with the present one; once
+    /// the settings name that pack, it is used from the start
+    Reembed {
+        /// The pack, or a folder with one; else that of the settings (`face_recognition.detection_model`)
+        #[arg(long)]
+        pack: Option<String>,
+    },
 }
 
 pub(super) fn run(arguments: GalleryArguments) -> Result<()> {
-    let Action::Build { dir, out } = arguments.action;
-    let vision = Vision::from_config(&arguments.config.load()?.file)?;
+    match arguments.action {
+        Action::Build { dir, out } => make_file(&arguments.config, &dir, &out),
+        Action::Reembed { pack } => super::runtime()?.block_on(reembed(&arguments.config, pack)),
+    }
+}
+
+async fn reembed(settings: &ConfigArguments, pack: Option<String>) -> Result<()> {
+    let mut config = settings.load()?;
+    if let Some(pack) = pack {
+        config.file.face_recognition.detection_model = pack.parse().map_err(anyhow::Error::msg)?;
+    }
+    let environment = &config.environment;
+    let vision = Vision::from_config(&config.file)?;
+    let db = startup::open_database(environment).await?;
+    let keys = Arc::new(startup::open_keys(&config, &db).await?);
+    let storage = Storage::open(environment).await?;
+    let gallery = LiveGallery::new(vision.pack().name.clone(), vision.dimension(), Arc::clone(&keys));
+    let reembedding =
+        Reembedding { db: &db, storage: &storage, keys: &keys, vision: &vision, gallery: &gallery };
+    let tell = |progress: &Progress| eprintln!("{} of {} photos", progress.done, progress.total);
+    let outcome = reembedding.run(tell).await;
+    let Progress { pack, done, refused, .. } =
+        outcome.context("not all photos could be embedded anew; those that were stay so, run it again")?;
+    println!("{pack}: {} photos embedded, {refused} without a usable face", done - refused);
+    db.close().await.context("the database did not close")
+}
+
+fn make_file(settings: &ConfigArguments, dir: &Path, out: &Path) -> Result<()> {
+    let vision = Vision::from_config(&settings.load()?.file)?;
     let pack = &vision.pack().name;
     let analyzer = Analyzer::open(pack)?;
-    let tell = |progress: Progress<'_>| eprintln!("{progress}");
-    let gallery = build(&dir, &analyzer, pack, vision.dimension(), vision.rules(), tell)?;
+    let tell = |progress: build::Progress<'_>| eprintln!("{progress}");
+    let gallery = build(dir, &analyzer, pack, vision.dimension(), vision.rules(), tell)?;
     let json = serde_json::to_vec(&gallery).context("the gallery cannot be written as JSON")?;
-    write_whole(&out, &json).with_context(|| format!("cannot write `{}`", out.display()))?;
+    write_whole(out, &json).with_context(|| format!("cannot write `{}`", out.display()))?;
     let templates: usize = gallery.persons.iter().map(|person| person.templates.len()).sum();
     eprintln!("{}: {} people, {templates} photos", out.display(), gallery.persons.len());
     Ok(())

@@ -1,6 +1,8 @@
 //! `vedette serve`.
 
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -12,7 +14,7 @@ use super::ConfigArguments;
 use crate::audit::{Action, Actor, Entry};
 use crate::config::Config;
 use crate::logging::{self, Log};
-use crate::startup::{self, App};
+use crate::startup::{self, App, Ending};
 use crate::state::State;
 
 #[derive(Debug, Args)]
@@ -46,10 +48,20 @@ pub(super) fn run(arguments: ServeArguments) -> Result<()> {
     let outcome = super::runtime()?.block_on(serve(config, arguments.config, captured));
     tracing::info!("ended");
     drop(rest);
-    outcome
+    match outcome? {
+        Ending::Told => Ok(()),
+        Ending::PackIsReady => start_again(),
+    }
 }
 
-async fn serve(config: Config, settings: ConfigArguments, captured: Captured) -> Result<()> {
+/// Becomes a new process of the same program, with the same number and arguments: whoever watches over this one sees none end.
+fn start_again() -> Result<()> {
+    // The file this process runs, even if an upgrade has put another one in its place.
+    let error = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
+    Err(error).context("the server cannot start again by itself, so start it: it will use the new model pack")
+}
+
+async fn serve(config: Config, settings: ConfigArguments, captured: Captured) -> Result<Ending> {
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be handled")?;
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be handled")?;
     let hangup = signal(SignalKind::hangup()).context("signals cannot be handled")?;

@@ -1,9 +1,11 @@
 //! What the files can hold, section by section; `config/config.yaml` tells users what each key means.
 
 use std::path::PathBuf;
-use utoipa::ToSchema;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vedette_models::pack::{DEFAULT_PACK, Packs};
 
 use super::door::{Network, Origin, StreamName, each_parsed, maybe_parsed};
 use super::{RateLimitConfig, Share, Whole, parsed};
@@ -97,6 +99,7 @@ pub struct MetricsConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct FaceRecognitionConfig {
     /// The model pack.
+    #[serde(deserialize_with = "parsed")]
     pub detection_model: PackName,
     /// Least cosine similarity to name someone; `None` = the pack's.
     pub recognition_threshold: Option<Share>,
@@ -104,30 +107,36 @@ pub struct FaceRecognitionConfig {
     pub registration: RegistrationConfig,
 }
 
-/// A model pack one can choose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PackName {
-    /// YuNet and SFace.
-    #[default]
-    Opencv,
-    /// InsightFace, large.
-    BuffaloL,
-    /// InsightFace, medium.
-    BuffaloM,
-    /// InsightFace, small.
-    BuffaloS,
-}
+/// A model pack: one of those built in by its name, or a folder with one by its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackName(String);
 
 impl PackName {
-    /// The pack's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Opencv => "opencv",
-            Self::BuffaloL => "buffalo_l",
-            Self::BuffaloM => "buffalo_m",
-            Self::BuffaloS => "buffalo_s",
+    /// The name, or the folder's path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for PackName {
+    fn default() -> Self {
+        Self(DEFAULT_PACK.to_owned())
+    }
+}
+
+impl FromStr for PackName {
+    type Err = String;
+
+    /// What lies in a folder is not looked at: whoever opens the pack says what is wrong with it.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let packs = Packs::builtin().map_err(|error| error.to_string())?;
+        if name.contains('/') || packs.names().any(|known| known == name) {
+            return Ok(Self(name.to_owned()));
         }
+        let known = packs.names().collect::<Vec<_>>().join(", ");
+        Err(format!(
+            "there is no pack `{name}`: use one of {known}, or the path of a folder with one, such as ./models/mine"
+        ))
     }
 }
 

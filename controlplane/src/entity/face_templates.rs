@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-/// The template of one accepted photo.
+/// What one pack made of one accepted photo; a photo may have such a row of several packs.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "face_templates")]
 pub struct Model {
@@ -13,7 +13,7 @@ pub struct Model {
     pub person_id: Uuid,
     /// Pack whose embedder made it.
     pub pack: String,
-    /// Length of the vector.
+    /// Length of the vector; 0 where the pack finds no usable face in a photo that another pack accepted.
     pub dimension: i32,
     /// The vector, in a form only the person service reads and writes.
     pub template: Vec<u8>,

@@ -146,6 +146,7 @@ impl LiveGallery {
                 face_templates::Column::Template,
             ])
             .filter(face_templates::Column::Pack.eq(self.pack.as_str()))
+            .filter(face_templates::Column::Dimension.gt(0))
             .order_by_asc(face_templates::Column::Id)
             .into_tuple()
             .all(db)

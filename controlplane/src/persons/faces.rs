@@ -1,5 +1,7 @@
 //! The accepted photos of a person.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use sea_orm::{
     ColumnTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryFilter as _,
@@ -16,14 +18,18 @@ use crate::error::ApiError;
 use crate::state::State;
 use crate::storage::ObjectKey;
 
-/// All of a person's, oldest first.
+/// All of a person's, oldest first. One that has templates of several packs is told about by its first.
 pub(super) async fn list(db: &DatabaseConnection, person_id: Uuid) -> Result<Vec<FaceView>, ApiError> {
     let faces = face_templates::Entity::find()
         .filter(face_templates::Column::PersonId.eq(person_id))
         .order_by_asc(face_templates::Column::Id)
         .all(db)
         .await?;
-    Ok(faces.into_iter().map(FaceView::from).collect())
+    let mut photos = HashSet::new();
+    let first_of_photo = |face: &face_templates::Model| {
+        face.photo_path.as_ref().is_none_or(|photo| photos.insert(photo.clone()))
+    };
+    Ok(faces.into_iter().filter(first_of_photo).map(FaceView::from).collect())
 }
 
 /// The JPEG of one.
@@ -33,7 +39,7 @@ pub(super) async fn photo(state: &State, person_id: Uuid, face_id: Uuid) -> Resu
     Ok(state.storage.read(&key).await?)
 }
 
-/// Removes one, photo and template.
+/// Removes one, photo and templates.
 pub(super) async fn delete(
     state: &State,
     actor: &Actor,
@@ -43,7 +49,13 @@ pub(super) async fn delete(
     let face = find(&state.db, person_id, face_id).await?;
     let photo = Vec::from_iter(photo_key(&face));
     let transaction = database::begin_write(&state.db).await?;
-    face.delete(&transaction).await?;
+    match &face.photo_path {
+        Some(photo) => {
+            let of_photo = face_templates::Column::PhotoPath.eq(photo.as_str());
+            face_templates::Entity::delete_many().filter(of_photo).exec(&transaction).await?;
+        }
+        None => drop(face.delete(&transaction).await?),
+    }
     discards::list(&transaction, &photo, TimeDelta::zero()).await?;
     Entry::new(Action::FaceDeleted, actor).about("person", person_id).write(&transaction).await?;
     state.gallery.commit(transaction).await?;
@@ -63,6 +75,6 @@ async fn find(
     face.ok_or_else(|| ApiError::not_found("face", face_id))
 }
 
-fn photo_key(face: &face_templates::Model) -> Option<ObjectKey> {
+pub(super) fn photo_key(face: &face_templates::Model) -> Option<ObjectKey> {
     face.photo_path.as_deref().and_then(ObjectKey::parse)
 }

@@ -8,6 +8,7 @@ mod handler;
 mod lookup;
 mod model;
 pub(crate) mod photo;
+pub(crate) mod reembed;
 pub(crate) mod sample;
 mod service;
 mod submission;

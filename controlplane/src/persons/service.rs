@@ -98,10 +98,12 @@ async fn face_counts(
     db: &DatabaseConnection,
     person_ids: impl Iterator<Item = Uuid>,
 ) -> Result<HashMap<Uuid, u64>, ApiError> {
+    // A photo may have templates of several packs.
+    let photos = Expr::col(face_templates::Column::PhotoPath).count_distinct();
     let counts: Vec<(Uuid, i64)> = face_templates::Entity::find()
         .select_only()
         .column(face_templates::Column::PersonId)
-        .column_as(face_templates::Column::Id.count(), "faces")
+        .column_as(photos, "faces")
         .filter(face_templates::Column::PersonId.is_in(person_ids))
         .group_by(face_templates::Column::PersonId)
         .into_tuple()

@@ -129,6 +129,11 @@ impl TestApp {
 
     fn end(&mut self) {
         drop(self.stop.take());
+        self.await_end();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn await_end(&mut self) {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

@@ -46,7 +46,7 @@ fn later_layers_win_key_by_key() {
     assert_eq!(config.file.performance.frame_skip.get(), 5);
     assert!(config.file.performance.use_gpu);
     assert_eq!(config.file.retention.detections.get(), 1);
-    assert_eq!(config.file.face_recognition.detection_model, PackName::Opencv);
+    assert_eq!(config.file.face_recognition.detection_model, PackName::default());
     let config = load(&files, &[("CONFIG_ENV", "production"), ("JWT_SECRET", SECRET)]).unwrap();
     assert_eq!(config.file.performance.frame_skip.get(), 7);
 }

@@ -39,6 +39,7 @@ mod rate_limit;
 mod redis;
 mod redis_server;
 mod redis_stream;
+mod reembed;
 mod refusals;
 mod retention;
 #[path = "../s3/server.rs"]
