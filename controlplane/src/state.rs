@@ -88,6 +88,7 @@ impl AppState {
             dedup_window_s: file.detection.deduplication_window.get(),
             snapshots: file.detection.save_snapshots,
             attributes: false,
+            use_gpu: file.performance.use_gpu,
         }
     }
 }

@@ -16,6 +16,7 @@ use vedette_models::ModelError;
 use vedette_models::analyzer::Analyzer;
 use vedette_models::identity::IdentityPolicy;
 use vedette_models::pack::{Pack, Packs, Role};
+use vedette_models::session::Device;
 
 use crate::config::{FileConfig, Share};
 use crate::error::{ApiError, ErrorKind};
@@ -83,6 +84,7 @@ pub enum VisionStatus {
 #[derive(Debug)]
 pub struct Vision {
     pack: Pack,
+    device: Device,
     rules: RecognitionRules,
     analyzer: OnceCell<Arc<Analyzer>>,
     has_failed: AtomicBool,
@@ -117,6 +119,7 @@ impl Vision {
         };
         Ok(Self {
             pack,
+            device: if config.performance.use_gpu { Device::Auto } else { Device::Cpu },
             rules,
             analyzer: OnceCell::new(),
             has_failed: AtomicBool::new(false),
@@ -128,6 +131,11 @@ impl Vision {
     /// The pack whose embedder makes the templates.
     pub fn pack(&self) -> &Pack {
         &self.pack
+    }
+
+    /// What the models run on.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Length of a template.
@@ -194,9 +202,9 @@ impl Vision {
     }
 
     async fn analyzer(&self) -> Result<Arc<Analyzer>, VisionError> {
-        let pack_name = self.pack.name.clone();
+        let (pack_name, device) = (self.pack.name.clone(), self.device);
         let open = || async {
-            let opened = tokio::task::spawn_blocking(move || Analyzer::open(&pack_name)).await;
+            let opened = tokio::task::spawn_blocking(move || Analyzer::open(&pack_name, device)).await;
             let opened = opened.map_err(|_| VisionError::Interrupted)?;
             opened.map(Arc::new).map_err(|error| VisionError::Models(error.to_string()))
         };

@@ -41,11 +41,11 @@ pub struct Analyzer {
 }
 
 impl Analyzer {
-    /// Opens the models of a pack, named or in a folder, on the processor.
-    pub fn open(pack: &str) -> Result<Self, ModelError> {
+    /// Opens the models of a pack, named or in a folder.
+    pub fn open(pack: &str, device: Device) -> Result<Self, ModelError> {
         let source = ModelSource::pack(pack)?;
-        let detector = Detector::open(&source, Device::Cpu)?;
-        let embedder = Embedder::open(&source, Device::Cpu)?;
+        let detector = Detector::open(&source, device)?;
+        let embedder = Embedder::open(&source, device)?;
         Ok(Self::new(Arc::new(detector), Arc::new(embedder)))
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::ModelError;
 use crate::files::{ModelStore, sha256_hex};
-use crate::pack::{ModelFile, Pack, Packs, Runtime};
+use crate::pack::{ModelFile, Pack, Packs, Runtime, Source};
 use source::Workspace;
 
 /// What to fetch, and on which conditions.
@@ -20,6 +20,23 @@ pub struct FetchOptions {
     pub accept_license: bool,
     /// The models folder to fetch into, when it is not to be [`ModelStore::fetch_folder`].
     pub folder: Option<PathBuf>,
+    /// A folder or a zip archive that holds the files: nothing is asked but that, and no network is needed.
+    pub from: Option<PathBuf>,
+}
+
+impl FetchOptions {
+    /// Where a file can be had.
+    fn sources(&self, file: &ModelFile) -> Vec<Source> {
+        match &self.from {
+            None => file.sources.clone(),
+            Some(folder) if folder.is_dir() => {
+                vec![Source::Local { path: folder.join(&file.name), member: None }]
+            }
+            Some(archive) => {
+                vec![Source::Local { path: archive.clone(), member: Some(file.name.clone()) }]
+            }
+        }
+    }
 }
 
 /// What fetching is doing. Its text is a line for whoever waits.
@@ -100,9 +117,9 @@ pub fn fetch_pack(
         ),
     })?;
     let mut fetcher = Fetcher::start(folder, progress)?;
-    fetcher.fetch(library, &ModelStore::runtime_path(library))?;
+    fetcher.fetch(library, &options.sources(library), &ModelStore::runtime_path(library))?;
     for file in pack.files() {
-        fetcher.fetch(file, &Path::new(&pack.name).join(&file.name))?;
+        fetcher.fetch(file, &options.sources(file), &Path::new(&pack.name).join(&file.name))?;
     }
     Ok(())
 }
@@ -127,7 +144,7 @@ impl<'p> Fetcher<'p> {
     }
 
     /// Makes sure that a file lies at `relative` below the models folder.
-    fn fetch(&mut self, file: &ModelFile, relative: &Path) -> Result<(), ModelError> {
+    fn fetch(&mut self, file: &ModelFile, sources: &[Source], relative: &Path) -> Result<(), ModelError> {
         let target = self.folder.join(relative);
         let expected = file.sha256.as_deref().ok_or_else(|| ModelError::FetchFailed {
             file: file.name.clone(),
@@ -138,7 +155,7 @@ impl<'p> Fetcher<'p> {
             return Ok(());
         }
         let mut attempts = Vec::new();
-        for source in &file.sources {
+        for source in sources {
             let name = source.to_string();
             (self.progress)(Progress::Asking { file: &file.name, source: &name });
             let delivered = self.workspace.deliver(source, file.size_bytes, self.progress);

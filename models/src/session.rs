@@ -225,7 +225,9 @@ fn open_on_device(
                     reason: error.to_string(),
                 });
             }
-            Err(error) => tracing::debug!(model = label, %error, "no graphics card, using the processor"),
+            Err(error) => {
+                tracing::warn!(model = label, %error, "no graphics card works with this ONNX Runtime: the processor is used")
+            }
         }
     }
     let session = builder(&environment, threads).and_then(|mut builder| {

@@ -71,7 +71,7 @@ fn a_batch_gives_what_each_face_gives_alone() {
 
 #[test]
 fn the_same_person_is_alike_and_others_are_not() {
-    let analyzer = Analyzer::open("opencv").unwrap();
+    let analyzer = Analyzer::open("opencv", Device::Cpu).unwrap();
     let embedding = |name: &str| {
         let faces = analyzer.analyze(&photo(&media_folder().join(name))).unwrap();
         assert_eq!(faces.len(), 1, "{name}");
@@ -95,7 +95,7 @@ fn the_same_person_is_alike_and_others_are_not() {
 
 #[test]
 fn ordinary_photos_are_good_enough_to_enrol_with() {
-    let analyzer = Analyzer::open("opencv").unwrap();
+    let analyzer = Analyzer::open("opencv", Device::Cpu).unwrap();
     let mut paths: Vec<_> = ["astronaut", "biden", "obama", "obama2", "obama3"]
         .iter()
         .map(|name| media_folder().join(format!("{name}.jpg")))

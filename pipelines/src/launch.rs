@@ -273,6 +273,9 @@ fn fill_analysis(
     let settings = &camera.settings;
     gaps.set("detect", "pack", &settings.pack)?;
     gaps.set("embed", "pack", &settings.pack)?;
+    let device = if settings.use_gpu { "auto" } else { "cpu" };
+    gaps.set("detect", "device", device)?;
+    gaps.set("embed", "device", device)?;
     gaps.set("detect", "inference-interval", settings.inference_interval.max(1))?;
     if let Some(threshold) = settings.detection_threshold {
         gaps.set("detect", "threshold", threshold)?;

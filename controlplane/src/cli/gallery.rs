@@ -76,7 +76,7 @@ async fn reembed(settings: &ConfigArguments, pack: Option<String>) -> Result<()>
 fn make_file(settings: &ConfigArguments, dir: &Path, out: &Path) -> Result<()> {
     let vision = Vision::from_config(&settings.load()?.file)?;
     let pack = &vision.pack().name;
-    let analyzer = Analyzer::open(pack)?;
+    let analyzer = Analyzer::open(pack, vision.device())?;
     let tell = |progress: build::Progress<'_>| eprintln!("{progress}");
     let gallery = build(dir, &analyzer, pack, vision.dimension(), vision.rules(), tell)?;
     let json = serde_json::to_vec(&gallery).context("the gallery cannot be written as JSON")?;

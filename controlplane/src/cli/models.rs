@@ -1,6 +1,7 @@
 //! `vedette models`: the model files on this machine.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -24,6 +25,9 @@ enum Action {
         /// Accept a licence that does not allow every use
         #[arg(long, alias = "accept-licence")]
         accept_license: bool,
+        /// Take all files from this folder or zip archive, without any network
+        #[arg(long, value_name = "PATH")]
+        from: Option<PathBuf>,
     },
     /// List the packs, their licences and whether their files are here
     List,
@@ -37,15 +41,15 @@ enum Action {
 
 pub(super) fn run(arguments: ModelsArguments) -> Result<()> {
     match arguments.action {
-        Action::Fetch { pack, accept_license } => fetch_pack(&Packs::get(&pack)?, accept_license),
+        Action::Fetch { pack, accept_license, from } => fetch_pack(&Packs::get(&pack)?, accept_license, from),
         Action::List => list(),
         Action::Verify { pack } => verify(&Packs::get(&pack)?),
     }
 }
 
-fn fetch_pack(pack: &Pack, accept_license: bool) -> Result<()> {
+fn fetch_pack(pack: &Pack, accept_license: bool, from: Option<PathBuf>) -> Result<()> {
     let accept_license = accept_license || pack.commercial_use || asks_for_consent(pack)?;
-    let options = FetchOptions { accept_license, folder: None };
+    let options = FetchOptions { accept_license, folder: None, from };
     let is_terminal = std::io::stderr().is_terminal();
     // How much has arrived is told on one line of a terminal; in a build's log it would be noise.
     let mut tell = |progress: Progress| match progress {

@@ -3,10 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
-use sea_orm::{
-    ColumnTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryFilter as _,
-    QueryOrder as _,
-};
+use sea_orm::{ColumnTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
 use super::model::FaceView;
@@ -49,13 +46,11 @@ pub(super) async fn delete(
     let face = find(&state.db, person_id, face_id).await?;
     let photo = Vec::from_iter(photo_key(&face));
     let transaction = database::begin_write(&state.db).await?;
-    match &face.photo_path {
-        Some(photo) => {
-            let of_photo = face_templates::Column::PhotoPath.eq(photo.as_str());
-            face_templates::Entity::delete_many().filter(of_photo).exec(&transaction).await?;
-        }
-        None => drop(face.delete(&transaction).await?),
-    }
+    let rows = match &face.photo_path {
+        Some(photo) => face_templates::Column::PhotoPath.eq(photo.as_str()),
+        None => face_templates::Column::Id.eq(face.id),
+    };
+    face_templates::Entity::delete_many().filter(rows).exec(&transaction).await?;
     discards::list(&transaction, &photo, TimeDelta::zero()).await?;
     Entry::new(Action::FaceDeleted, actor).about("person", person_id).write(&transaction).await?;
     state.gallery.commit(transaction).await?;

@@ -49,7 +49,7 @@ impl Scene {
     }
 
     fn fetch(&self) -> (Result<(), ModelError>, Vec<String>) {
-        self.fetch_with(FetchOptions { accept_license: false, folder: Some(self.models()) })
+        self.fetch_with(FetchOptions { folder: Some(self.models()), ..FetchOptions::default() })
     }
 
     fn fetch_with(&self, options: FetchOptions) -> (Result<(), ModelError>, Vec<String>) {
@@ -213,7 +213,42 @@ fn restricted_licence_must_be_accepted() {
     assert!(error.to_string().contains("for looking at only"), "{error}");
     assert!(!scene.models().exists());
 
-    let accepting = FetchOptions { accept_license: true, folder: Some(scene.models()) };
+    let accepting = FetchOptions { accept_license: true, folder: Some(scene.models()), from: None };
     scene.fetch_with(accepting).0.unwrap();
+    assert_eq!(scene.files(), FETCHED);
+}
+
+#[test]
+fn a_folder_or_an_archive_stands_in_for_all_sources() {
+    let nowhere = |origin: &Path| vec![local(&origin.join("not there"), None)];
+    let files = |scene: &Scene| {
+        let named = scene.pack.files().map(|file| (file.name.clone(), CONTENT));
+        named.chain([("libonnxruntime.so".to_owned(), b"a library".as_slice())]).collect::<Vec<_>>()
+    };
+    let fetch_from = |scene: &Scene, from: PathBuf| {
+        let folder = Some(scene.models());
+        scene.fetch_with(FetchOptions { from: Some(from), folder, ..FetchOptions::default() }).0
+    };
+
+    let scene = Scene::new(nowhere);
+    let folder = scene.folder.path().join("brought");
+    std::fs::create_dir(&folder).unwrap();
+    let error = fetch_from(&scene, folder.clone()).unwrap_err().to_string();
+    assert!(error.contains("brought/libonnxruntime.so"), "{error}");
+    for (name, content) in files(&scene) {
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+    fetch_from(&scene, folder).unwrap();
+    assert_eq!(scene.files(), FETCHED);
+
+    let scene = Scene::new(nowhere);
+    let path = scene.folder.path().join("brought.zip");
+    let mut archive = zip::ZipWriter::new(File::create(&path).unwrap());
+    for (name, content) in files(&scene) {
+        archive.start_file(format!("pack/{name}"), zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(content).unwrap();
+    }
+    archive.finish().unwrap();
+    fetch_from(&scene, path).unwrap();
     assert_eq!(scene.files(), FETCHED);
 }

@@ -36,6 +36,7 @@ pub fn assignment(camera_id: &str, run: u64, url: &str) -> CameraAssignment {
             dedup_window_s: 30,
             snapshots: false,
             attributes: false,
+            use_gpu: false,
         },
     }
 }

@@ -158,6 +158,9 @@ pub struct PipelineSettings {
     pub snapshots: bool,
     /// Whether age and gender are estimated.
     pub attributes: bool,
+    /// Whether models run on a graphics card, where there is one that works.
+    #[serde(default)]
+    pub use_gpu: bool,
 }
 
 /// One camera a worker is to run.
