@@ -40,6 +40,8 @@ pub struct Quality {
     pub size: f32,
     /// The part of the face that lies within the frame, 0 to 1.
     pub visible: f32,
+    /// How sure the detector is of the face, 0 to 1.
+    pub detector_score: f32,
 }
 
 /// What keeps a face from being better.
@@ -127,6 +129,7 @@ impl Quality {
             brightness: appearance.brightness,
             size,
             visible,
+            detector_score: face.score,
         };
         (quality, verdicts.worst())
     }
@@ -196,7 +199,8 @@ fn core_in_frame(to_crop: &SimilarityTransform) -> Rect {
 fn visible_share(view: &ImageView, face: &DetectedFace, to_crop: &SimilarityTransform) -> f32 {
     let share = |rect: Rect| {
         let area = rect.area();
-        if area > 0.0 { rect.clip_to(view.width(), view.height()).area() / area } else { 0.0 }
+        // Rounding can make the part a little larger than the whole.
+        if area > 0.0 { (rect.clip_to(view.width(), view.height()).area() / area).min(1.0) } else { 0.0 }
     };
     // Boxes reach over chin and forehead by some hundredths, which lie outside a closely cut portrait.
     let inner_box = face.rect.grown(-0.05);

@@ -276,8 +276,12 @@ figures!(
     roll,
     /// Mean brightness, 0…1.
     brightness,
-    /// Size of the face in pixels.
-    size
+    /// The shorter side of the face in pixels.
+    size,
+    /// The part of the face that lies within the frame, 0…1.
+    visible,
+    /// How sure the detector is of the face, 0…1.
+    detector_score
 );
 
 impl From<&Quality> for QualityFigures {
@@ -290,6 +294,8 @@ impl From<&Quality> for QualityFigures {
             roll: quality.roll.into(),
             brightness: quality.brightness.into(),
             size: quality.size.into(),
+            visible: quality.visible.into(),
+            detector_score: quality.detector_score.into(),
         }
     }
 }
