@@ -34,6 +34,8 @@ struct Queue {
     finished: HashMap<u64, Outcome>,
     running: usize,
     next_id: u64,
+    #[cfg(test)]
+    runs: usize,
 }
 
 /// The rows of one caller.
@@ -128,6 +130,10 @@ impl BatchedModel {
             jobs.push(job);
         }
         queue.running += 1;
+        #[cfg(test)]
+        {
+            queue.runs += 1;
+        }
         Run { model: self, jobs, outcome: Err("the run was interrupted".into()) }
     }
 

@@ -12,7 +12,13 @@ use common::media_folder;
 fn example(name: &str, arguments: &[&str]) -> Output {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().parent().unwrap().join("examples").join(name);
-    Command::new(program).args(arguments).current_dir(media_folder()).output().unwrap()
+    let output = Command::new(&program).args(arguments).current_dir(media_folder()).output();
+    output.unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; `cargo test --test examples` builds no example, `cargo test` and `cargo build --examples` do",
+            program.display()
+        )
+    })
 }
 
 fn compare(one: &str, other: &str) -> String {

@@ -60,6 +60,47 @@ fn rows_of_one_caller_come_back_in_order() {
 }
 
 #[test]
+fn faces_of_one_frame_share_runs() {
+    let (together, one_by_one) = (embedder(2), embedder(1));
+    // As many as a run holds, and one more than twice as many.
+    for (rows, wanted) in [(1, 1), (4, 1), (9, 3)] {
+        let values: Vec<f32> = (0..rows).flat_map(row).collect();
+        let runs = |model: &BatchedModel| {
+            let before = model.lock().runs;
+            model.run(&values).unwrap();
+            model.lock().runs - before
+        };
+        assert_eq!(runs(&together), wanted, "{rows} rows");
+        // With a core to itself a run gains nothing from company.
+        assert_eq!(runs(&one_by_one), rows, "{rows} rows");
+    }
+}
+
+#[test]
+fn faces_that_wait_while_another_run_lasts_are_run_together() {
+    let model = embedder(2);
+    let expected: Vec<_> = (0..4).map(|seed| model.run(&row(seed)).unwrap()).collect();
+    let before = {
+        // All sessions are busy: whoever comes now has to wait.
+        let mut queue = model.lock();
+        queue.running += model.sessions.capacity();
+        queue.runs
+    };
+    std::thread::scope(|scope| {
+        for (seed, expected) in expected.iter().enumerate() {
+            let model = &model;
+            scope.spawn(move || assert_same(&model.run(&row(seed)).unwrap(), expected));
+        }
+        while model.lock().waiting.len() < 4 {
+            std::thread::yield_now();
+        }
+        model.lock().running -= model.sessions.capacity();
+        model.finished.notify_all();
+    });
+    assert_eq!(model.lock().runs - before, 1);
+}
+
+#[test]
 fn half_a_row_is_refused() {
     let error = embedder(1).run(&[0.0; 100]).unwrap_err();
     assert!(error.to_string().contains("takes rows of 37632 numbers"), "{error}");

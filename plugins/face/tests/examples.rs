@@ -25,7 +25,9 @@ fn material(folder: &Path) -> [PathBuf; 2] {
 
 /// Runs a program that prints events, and checks that they tell who was there.
 fn assert_tells(mut command: Command) {
-    let output = command.output().unwrap();
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{command:?}: {error}; `cargo test --test examples` builds no example, `cargo test` and `cargo build --examples` do")
+    });
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{told}");
     let events = String::from_utf8(output.stdout).unwrap();
