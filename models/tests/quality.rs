@@ -29,7 +29,7 @@ fn portraits() -> Vec<(String, Pixels, DetectedFace)> {
             .unwrap();
         faces.sort_by(|a, b| b.rect.area().total_cmp(&a.rect.area()));
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-        let face = faces.first().unwrap_or_else(|| panic!("{name} shows a face")).clone();
+        let face = *faces.first().unwrap_or_else(|| panic!("{name} shows a face"));
         portraits.push((name, image::open(&file).unwrap().to_rgb8(), face));
     }
     assert!(portraits.len() >= 5);
@@ -85,7 +85,7 @@ fn scaled(face: &DetectedFace, factor: f32) -> DetectedFace {
 #[test]
 fn blur_never_makes_it_better() {
     assert_falls("blur of eye distances", &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32], |pixels, face, sigma| {
-        (imageops::blur(pixels, sigma * eye_distance(face)), face.clone())
+        (imageops::blur(pixels, sigma * eye_distance(face)), *face)
     });
 }
 
@@ -109,7 +109,7 @@ fn less_light_never_makes_it_better() {
     assert_falls("light left", &[0.8, 0.6, 0.45, 0.3, 0.2, 0.12, 0.06, 0.02], |pixels, face, share: f32| {
         let mut darker = pixels.clone();
         darker.iter_mut().for_each(|value| *value = (f32::from(*value) * share).round() as u8);
-        (darker, face.clone())
+        (darker, *face)
     });
 }
 
@@ -119,7 +119,7 @@ fn more_light_than_the_sensor_takes_never_makes_it_better() {
     assert_falls("overexposed by", &[4.0, 6.0, 10.0, 20.0, 60.0, 250.0], |pixels, face, gain: f32| {
         let mut brighter = pixels.clone();
         brighter.iter_mut().for_each(|value| *value = (f32::from(*value) * gain).round().min(255.0) as u8);
-        (brighter, face.clone())
+        (brighter, *face)
     });
 }
 
@@ -139,7 +139,7 @@ fn turned(face: &DetectedFace, degrees: f32, towards: f32) -> Landmarks {
 fn turning_away_never_makes_it_better() {
     assert_falls("degrees turned", &[10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0], |pixels, face, degrees| {
         let towards = assess(pixels, face).yaw.signum();
-        (pixels.clone(), DetectedFace { landmarks: turned(face, degrees, towards), ..face.clone() })
+        (pixels.clone(), DetectedFace { landmarks: turned(face, degrees, towards), ..*face })
     });
 }
 
