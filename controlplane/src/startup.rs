@@ -331,13 +331,8 @@ async fn choose_pack(config: &mut Config, db: &DatabaseConnection) -> Result<(Ar
 /// Embeds everybody anew, if that is to be done; else it never ends.
 async fn reembed(state: &State, next_vision: Option<Vision>) {
     let Some(vision) = next_vision else { return std::future::pending().await };
-    let reembedding = Reembedding {
-        db: &state.db,
-        storage: &state.storage,
-        keys: &state.keys,
-        vision: &vision,
-        gallery: &state.gallery,
-    };
+    let reembedding =
+        Reembedding { db: &state.db, storage: &state.storage, keys: &state.keys, vision: &vision };
     reembedding.run_to_the_end(|progress| drop(state.reembedding.send_replace(Some(progress.clone())))).await;
 }
 

@@ -4,14 +4,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use vedette_models::analyzer::Analyzer;
 
 use super::ConfigArguments;
-use crate::gallery::LiveGallery;
 use crate::gallery::build::{self, build};
 use crate::persons::reembed::{Progress, Reembedding};
 use crate::startup;
@@ -60,11 +58,9 @@ async fn reembed(settings: &ConfigArguments, pack: Option<String>) -> Result<()>
     let environment = &config.environment;
     let vision = Vision::from_config(&config.file)?;
     let db = startup::open_database(environment).await?;
-    let keys = Arc::new(startup::open_keys(&config, &db).await?);
+    let keys = startup::open_keys(&config, &db).await?;
     let storage = Storage::open(environment).await?;
-    let gallery = LiveGallery::new(vision.pack().name.clone(), vision.dimension(), Arc::clone(&keys));
-    let reembedding =
-        Reembedding { db: &db, storage: &storage, keys: &keys, vision: &vision, gallery: &gallery };
+    let reembedding = Reembedding { db: &db, storage: &storage, keys: &keys, vision: &vision };
     let tell = |progress: &Progress| eprintln!("{} of {} photos", progress.done, progress.total);
     let outcome = reembedding.run(tell).await;
     let Progress { pack, done, refused, .. } =

@@ -129,14 +129,10 @@ impl FromStr for PackName {
 
     /// What lies in a folder is not looked at: whoever opens the pack says what is wrong with it.
     fn from_str(name: &str) -> Result<Self, String> {
-        let packs = Packs::builtin().map_err(|error| error.to_string())?;
-        if name.contains('/') || packs.names().any(|known| known == name) {
-            return Ok(Self(name.to_owned()));
+        if !name.contains('/') {
+            Packs::get(name).map_err(|error| error.to_string())?;
         }
-        let known = packs.names().collect::<Vec<_>>().join(", ");
-        Err(format!(
-            "there is no pack `{name}`: use one of {known}, or the path of a folder with one, such as ./models/mine"
-        ))
+        Ok(Self(name.to_owned()))
     }
 }
 

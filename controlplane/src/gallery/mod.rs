@@ -7,6 +7,7 @@ mod service;
 use utoipa::OpenApi;
 use warp::Filter as _;
 
+pub(crate) use service::count_change;
 pub use service::{BuiltGallery, LiveGallery};
 
 use crate::filters::{self, Route, respond};

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -78,11 +78,7 @@ impl LiveGallery {
     /// When the database does not answer: nothing was changed.
     pub async fn commit(&self, transaction: DatabaseTransaction) -> Result<(), DbErr> {
         // Last, because everybody who changes the gallery meets here.
-        gallery_changes::Entity::update_many()
-            .col_expr(Column::Changes, Expr::col(Column::Changes).add(1))
-            .filter(Column::Id.eq(gallery_changes::ROW))
-            .exec(&transaction)
-            .await?;
+        count_change(&transaction).await?;
         transaction.commit().await?;
         self.change.send_replace(());
         Ok(())
@@ -157,6 +153,19 @@ impl LiveGallery {
         let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..16]));
         Ok(BuiltGallery { changes, etag, body, index })
     }
+}
+
+/// Lets every instance see, when it looks next, that the gallery changed.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn count_change(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    gallery_changes::Entity::update_many()
+        .col_expr(Column::Changes, Expr::col(Column::Changes).add(1))
+        .filter(Column::Id.eq(gallery_changes::ROW))
+        .exec(db)
+        .await
+        .map(drop)
 }
 
 /// Puts people and templates together. A template that cannot be read is left out and said so: one broken row

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _, Order,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _, IntoActiveModel as _,
+    Order, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,9 +25,9 @@ use super::photo;
 use super::template;
 use crate::crypto::Keys;
 use crate::database;
-use crate::entity::face_templates::{ActiveModel, Column, Entity, Model};
+use crate::entity::face_templates::{Column, Entity, Model};
 use crate::error::ApiError;
-use crate::gallery::LiveGallery;
+use crate::gallery;
 use crate::storage::Storage;
 use crate::vision::Vision;
 
@@ -58,8 +58,6 @@ pub(crate) struct Reembedding<'a> {
     pub(crate) keys: &'a Keys,
     /// Of the new pack.
     pub(crate) vision: &'a Vision,
-    /// Hears of what was stored.
-    pub(crate) gallery: &'a LiveGallery,
 }
 
 /// What came of a photo: the template and its quality, or nothing if there is no usable face.
@@ -169,7 +167,7 @@ impl Reembedding<'_> {
         loop {
             let next = missing(pack).filter(Column::Id.gt(last)).order_by_asc(Column::Id).limit(BATCH);
             let mut rows = next.all(self.db).await?;
-            let Some(row) = rows.last() else { return Ok(progress) };
+            let Some(row) = rows.last() else { break };
             last = row.id;
             // Of a photo with templates of several former packs there are several rows.
             let mut photos = HashSet::new();
@@ -183,6 +181,11 @@ impl Reembedding<'_> {
             self.store(renewed).await?;
             tell(&progress);
         }
+        if progress.done > 0 {
+            // Once, at the end: until then nobody serves this pack, and the former one's gallery need not be built again.
+            gallery::count_change(self.db).await?;
+        }
+        Ok(progress)
     }
 
     async fn look_at(&self, former: Model) -> Result<Renewed, ApiError> {
@@ -205,12 +208,12 @@ impl Reembedding<'_> {
         // It was good enough once; what this pack makes of its quality is told by its template.
         let examined = self.vision.run(move |analyzer| photo::examine(analyzer, &bytes, 0.0)).await?;
         let examined = examined.map_err(ApiError::internal)?;
-        match (examined.outcome, examined.quality) {
-            (Ok(embedding), Some(quality)) => {
+        match examined.outcome {
+            Ok(embedding) => {
+                let quality = examined.quality.unwrap_or_default();
                 Ok(Renewed { former, template: Some((embedding.as_slice().to_vec(), quality)) })
             }
-            (Err(refusal), _) => refused(former, &refusal.to_string()),
-            (Ok(_), None) => refused(former, "no face found"),
+            Err(refusal) => refused(former, &refusal.to_string()),
         }
     }
 
@@ -224,21 +227,21 @@ impl Reembedding<'_> {
             }
             let id = Uuid::now_v7();
             let (vector, quality) = template.unwrap_or_default();
-            let row = ActiveModel {
-                id: Set(id),
-                person_id: Set(former.person_id),
-                pack: Set(self.vision.pack().name.clone()),
-                dimension: Set(i32::try_from(vector.len()).map_err(ApiError::internal)?),
-                template: Set(template::seal(self.keys, id, &vector)?),
-                quality: Set(quality),
-                filename: Set(former.filename),
-                photo_path: Set(former.photo_path),
-                created_at: Set(Utc::now()),
+            let row = Model {
+                id,
+                pack: self.vision.pack().name.clone(),
+                dimension: i32::try_from(vector.len()).map_err(ApiError::internal)?,
+                template: template::seal(self.keys, id, &vector)?,
+                quality,
+                created_at: Utc::now(),
+                // The same photo of the same person.
+                ..former
             };
+            let row = row.into_active_model();
             // Another instance may have been quicker.
             let unless_there = OnConflict::columns([Column::PhotoPath, Column::Pack]).do_nothing().to_owned();
             Entity::insert(row).on_conflict(unless_there).exec_without_returning(&transaction).await?;
         }
-        Ok(self.gallery.commit(transaction).await?)
+        Ok(transaction.commit().await?)
     }
 }

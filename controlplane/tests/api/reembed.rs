@@ -143,5 +143,4 @@ fn a_photo_of_no_use_to_the_new_pack_holds_nobody_up() {
 
     let app = TestApp::restart_in(folder, &pack.settings());
     assert_eq!(templates(&gallery(&app)).len(), 2, "in use from the start");
-    drop(app);
 }
