@@ -25,7 +25,7 @@ enum Action {
         /// Accept a licence that does not allow every use
         #[arg(long, alias = "accept-licence")]
         accept_license: bool,
-        /// Take all files from this folder or zip archive, without any network
+        /// Take all files that are not here yet, ONNX Runtime among them, from this folder or zip archive, without any network
         #[arg(long, value_name = "PATH")]
         from: Option<PathBuf>,
     },

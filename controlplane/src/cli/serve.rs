@@ -57,7 +57,12 @@ pub(super) fn run(arguments: ServeArguments) -> Result<()> {
 /// Becomes a new process of the same program, with the same number and arguments: whoever watches over this one sees none end.
 fn start_again() -> Result<()> {
     // The file this process runs, even if an upgrade has put another one in its place.
-    let error = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
+    let mut program = Command::new("/proc/self/exe");
+    let mut arguments = std::env::args_os();
+    if let Some(name) = arguments.next() {
+        program.arg0(name);
+    }
+    let error = program.args(arguments).exec();
     Err(error).context("the server cannot start again by itself, so start it: it will use the new model pack")
 }
 
