@@ -25,6 +25,8 @@ const KNOWN: Rgb = [46, 204, 113];
 const STRANGER: Rgb = [231, 126, 34];
 const UNDECIDED: Rgb = [236, 240, 241];
 const TEXT: Rgb = [16, 16, 16];
+/// Of a box, on both sides of its line.
+const EDGE: Rgb = [0, 0, 0];
 /// Squares across a face that is made unrecognisable: fewer than any recogniser needs.
 const SQUARES: usize = 7;
 /// How much of the surroundings goes with it, in terms of the box.
@@ -52,7 +54,7 @@ impl Default for Settings {
 pub struct FaceOverlay {
     #[property(
         name = "labels", get, set, type = bool, member = labels, default = true, mutable_playing,
-        nick = "Labels", blurb = "Whether the name, `unknown` or the track's number is written on each face's box"
+        nick = "Labels", blurb = "Whether the name or `unknown` with the similarity, or the track's number is written on each face's box"
     )]
     #[property(
         name = "landmarks", get, set, type = bool, member = landmarks, default = false, mutable_playing,
@@ -202,6 +204,11 @@ fn draw_face(canvas: &mut Canvas<'_>, face: &Face, settings: Settings) {
         Some(_) => STRANGER,
         None => UNDECIDED,
     };
+    // Dark on both sides, so that the line is seen on whatever is behind it.
+    let edge = thickness.div_ceil(3);
+    let margin = edge as f32;
+    let around = canvas.area(rect.x - margin, rect.y - margin, rect.right() + margin, rect.bottom() + margin);
+    canvas.outline(around.unwrap_or(area), thickness + 2 * edge, EDGE);
     canvas.outline(area, thickness, colour);
     if settings.landmarks {
         let radius = thickness as f32;
@@ -213,7 +220,7 @@ fn draw_face(canvas: &mut Canvas<'_>, face: &Face, settings: Settings) {
         }
     }
     let label = match (&face.identity, face.track_id) {
-        (Some(identity), _) => identity.label.clone(),
+        (Some(identity), _) => format!("{} {:.2}", identity.label, identity.confidence),
         (None, Some(id)) => format!("#{id}"),
         (None, None) => return,
     };

@@ -11,28 +11,46 @@ use super::canvas::Mask;
 
 /// No name is drawn longer than this.
 const MAX_CHARS: usize = 40;
-const GLYPH_WIDTH: usize = 10;
-const GLYPH_HEIGHT: usize = 20;
 
-/// The scripts there are letters for, with what tells whether a letter is among them.
-const FONTS: [(&MonoFont<'static>, &dyn GlyphMapping); 6] = [
-    (&mono_font::iso_8859_1::FONT_10X20, &mono_font::mapping::ISO_8859_1),
-    (&mono_font::iso_8859_2::FONT_10X20, &mono_font::mapping::ISO_8859_2),
-    (&mono_font::iso_8859_5::FONT_10X20, &mono_font::mapping::ISO_8859_5),
-    (&mono_font::iso_8859_7::FONT_10X20, &mono_font::mapping::ISO_8859_7),
-    (&mono_font::iso_8859_9::FONT_10X20, &mono_font::mapping::ISO_8859_9),
-    (&mono_font::iso_8859_13::FONT_10X20, &mono_font::mapping::ISO_8859_13),
-];
+/// Letters of one size, for every script there is.
+struct Typeface {
+    glyph_width: usize,
+    glyph_height: usize,
+    /// One font a script, with what tells whether a letter is among its own.
+    fonts: [(&'static MonoFont<'static>, &'static dyn GlyphMapping); 6],
+}
+
+macro_rules! typeface {
+    ($width:literal, $height:literal, $font:ident) => {
+        Typeface {
+            glyph_width: $width,
+            glyph_height: $height,
+            fonts: [
+                (&mono_font::iso_8859_1::$font, &mono_font::mapping::ISO_8859_1),
+                (&mono_font::iso_8859_2::$font, &mono_font::mapping::ISO_8859_2),
+                (&mono_font::iso_8859_5::$font, &mono_font::mapping::ISO_8859_5),
+                (&mono_font::iso_8859_7::$font, &mono_font::mapping::ISO_8859_7),
+                (&mono_font::iso_8859_9::$font, &mono_font::mapping::ISO_8859_9),
+                (&mono_font::iso_8859_13::$font, &mono_font::mapping::ISO_8859_13),
+            ],
+        }
+    };
+}
+
+/// Made smaller, strokes of one pixel break: letters are drawn at their size or larger.
+const SMALL: Typeface = typeface!(6, 12, FONT_6X12);
+const LARGE: Typeface = typeface!(10, 20, FONT_10X20);
 
 /// A text as a mask of the given height in pixels.
 pub(super) fn mask(text: &str, height: usize) -> Mask {
+    let typeface = if height < LARGE.glyph_height { SMALL } else { LARGE };
     let text: String = text.chars().filter(|letter| !letter.is_control()).take(MAX_CHARS).collect();
-    let mut bitmap = Bitmap { width: text.chars().count() * GLYPH_WIDTH, lit: Vec::new() };
-    bitmap.lit = vec![0; bitmap.width * GLYPH_HEIGHT];
+    let (width, rows) = (text.chars().count() * typeface.glyph_width, typeface.glyph_height);
+    let mut bitmap = Bitmap { width, rows, lit: vec![0; width * rows] };
     for (index, letter) in text.chars().enumerate() {
         // At most `MAX_CHARS` letters of ten pixels.
-        let at = Point::new((index * GLYPH_WIDTH) as i32, 0);
-        let style = MonoTextStyle::new(font_for(letter), BinaryColor::On);
+        let at = Point::new((index * typeface.glyph_width) as i32, 0);
+        let style = MonoTextStyle::new(typeface.font_for(letter), BinaryColor::On);
         let mut buffer = [0; 4];
         let letter = letter.encode_utf8(&mut buffer);
         // Drawing on memory cannot fail.
@@ -41,22 +59,26 @@ pub(super) fn mask(text: &str, height: usize) -> Mask {
     bitmap.scaled(height.max(1))
 }
 
-/// The first font that has the letter; any shows a question mark for a letter nobody has.
-fn font_for(letter: char) -> &'static MonoFont<'static> {
-    let question_mark = |mapping: &dyn GlyphMapping| mapping.index('?');
-    let has = |mapping: &dyn GlyphMapping| letter == '?' || mapping.index(letter) != question_mark(mapping);
-    FONTS.iter().find(|(_, mapping)| has(*mapping)).map_or(FONTS[0].0, |(font, _)| font)
+impl Typeface {
+    /// The first font that has the letter; any shows a question mark for a letter nobody has.
+    fn font_for(&self, letter: char) -> &'static MonoFont<'static> {
+        let question_mark = |mapping: &dyn GlyphMapping| mapping.index('?');
+        let has =
+            |mapping: &dyn GlyphMapping| letter == '?' || mapping.index(letter) != question_mark(mapping);
+        self.fonts.iter().find(|(_, mapping)| has(*mapping)).map_or(self.fonts[0].0, |(font, _)| font)
+    }
 }
 
 struct Bitmap {
     width: usize,
+    rows: usize,
     lit: Vec<u8>,
 }
 
 impl OriginDimensions for Bitmap {
     fn size(&self) -> Size {
         // Small numbers both.
-        Size::new(self.width as u32, GLYPH_HEIGHT as u32)
+        Size::new(self.width as u32, self.rows as u32)
     }
 }
 
@@ -83,7 +105,7 @@ impl DrawTarget for Bitmap {
 impl Bitmap {
     /// The bitmap at another height, edges smoothed.
     fn scaled(&self, height: usize) -> Mask {
-        let scale = GLYPH_HEIGHT as f32 / height as f32;
+        let scale = self.rows as f32 / height as f32;
         let width = (self.width as f32 / scale).round() as usize;
         let mut opacity = Vec::with_capacity(width * height);
         for row in 0..height {
@@ -116,30 +138,34 @@ impl Bitmap {
 mod tests {
     use super::*;
 
-    fn ink(text: &str) -> u64 {
-        mask(text, 20).opacity.iter().map(|opacity| u64::from(*opacity)).sum()
+    fn ink(text: &str, height: usize) -> u64 {
+        mask(text, height).opacity.iter().map(|opacity| u64::from(*opacity)).sum()
     }
 
     #[test]
     fn text_has_the_asked_height_and_some_ink() {
         let small = mask("Ada", 10);
         assert_eq!((small.width, small.height, small.opacity.len()), (15, 10, 150));
-        assert!(ink("Ada") > 0);
-        assert_eq!(ink("   "), 0);
+        let large = mask("Ada", 40);
+        assert_eq!((large.width, large.height), (60, 40));
+        assert!(ink("Ada", 20) > 0);
+        assert_eq!(ink("   ", 20), 0);
         assert_eq!(mask("", 20).opacity.len(), 0);
     }
 
     #[test]
     fn letters_of_several_scripts_are_no_question_marks() {
-        let question_mark = ink("?");
-        for letter in ["é", "ł", "Ж", "λ", "ş"] {
-            assert_ne!(ink(letter), question_mark, "{letter}");
+        for height in [12, 20] {
+            let question_mark = mask("?", height).opacity;
+            for letter in ["é", "ł", "Ж", "λ", "ş"] {
+                assert_ne!(mask(letter, height).opacity, question_mark, "{letter}");
+            }
+            assert_eq!(mask("漢", height).opacity, question_mark);
         }
-        assert_eq!(ink("漢"), question_mark);
     }
 
     #[test]
     fn endless_names_are_cut() {
-        assert_eq!(mask(&"x".repeat(1000), 20).width, MAX_CHARS * GLYPH_WIDTH);
+        assert_eq!(mask(&"x".repeat(1000), 20).width, MAX_CHARS * LARGE.glyph_width);
     }
 }
