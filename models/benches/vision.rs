@@ -94,7 +94,7 @@ fn main() {
     let mut time_ms = 0;
     measure("tracker, 50 faces", ROUNDS, || {
         time_ms += 40;
-        black_box(tracker.update(time_ms, &crowd));
+        black_box(tracker.update(time_ms, &crowd, &[]));
     });
 
     let vectors = noise(10_000 * 512);

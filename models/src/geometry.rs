@@ -110,6 +110,11 @@ impl Rect {
         Self::new(left, top, (right - left).max(0.0), (bottom - top).max(0.0))
     }
 
+    /// The same box in another unit: `x` and `y` of it are one of this.
+    pub fn scaled(&self, x: f32, y: f32) -> Self {
+        Self::new(self.x * x, self.y * y, self.width * x, self.height * y)
+    }
+
     /// The square about the same centre whose side is the longer side times `scale`.
     pub fn square(&self, scale: f32) -> Self {
         let side = self.width.max(self.height) * scale;

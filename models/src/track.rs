@@ -2,8 +2,8 @@
 //!
 //! Each round predicts where every track should be by now and associates in three steps: sure detections with
 //! the tracks they overlap, then unsure ones with the tracks still missing (an unsure detection continues a
-//! track but never starts one), and at last sure detections with tracks that are near rather than overlapping,
-//! within what their uncertainty allows. Two stages by score as in ByteTrack (Zhang et al., 2022).
+//! track but never starts or confirms one), and at last sure detections with tracks that are near rather than
+//! overlapping, within what their uncertainty allows. Two stages by score as in ByteTrack (Zhang et al., 2022).
 
 pub mod assignment;
 mod kalman;
@@ -25,6 +25,9 @@ const SURPRISE_LIMIT: f32 = 9.21;
 const SIZE_RATIO_LIMIT: f32 = 1.6;
 /// What a second of absence adds to the cost of a pair, so that a track in sight goes before a lost one.
 const ABSENCE_COST_PER_S: f32 = 0.2;
+/// So many times its most age a track lasts on unsure detections alone: long enough for a head that turns away, not
+/// for a pattern on the wall behind somebody who has left.
+const AGES_UNSURE: u64 = 3;
 
 /// How a [`Tracker`] associates.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,21 +38,21 @@ pub struct TrackerOptions {
     pub max_age_ms: u64,
     /// So many detections make a track; before, it has no id. 1 gives every detection one at once.
     pub min_hits: u32,
-    /// Detections with a lower score only continue tracks.
-    pub high_score: f32,
 }
 
 impl Default for TrackerOptions {
     fn default() -> Self {
-        Self { iou_threshold: 0.3, max_age_ms: 1000, min_hits: 2, high_score: 0.5 }
+        Self { iou_threshold: 0.3, max_age_ms: 1000, min_hits: 2 }
     }
 }
 
 /// What a round of association found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrackUpdate {
-    /// For each detection, in their order, its track; nothing while the track has fewer than `min_hits`.
+    /// For each sure detection, in their order, its track; nothing while the track has fewer than `min_hits`.
     pub assignments: Vec<Option<TrackId>>,
+    /// For each unsure detection, in their order, the track it continues; nothing for all others.
+    pub continued: Vec<Option<TrackId>>,
     /// Tracks that ended, each reported once.
     pub ended: Vec<TrackId>,
 }
@@ -61,6 +64,7 @@ struct Track {
     filter: BoxFilter,
     hits: u32,
     last_seen_ms: u64,
+    last_surely_seen_ms: u64,
 }
 
 /// Keeps the tracks of one stream.
@@ -83,27 +87,32 @@ impl Tracker {
         self.options = options;
     }
 
-    /// Associates the detections of a frame. Times may stand still or run back a little (the state is then not
-    /// advanced); a jump back by more than `max_age_ms` is another scene, and every track ends.
-    pub fn update(&mut self, time_ms: u64, detections: &[DetectedFace]) -> TrackUpdate {
+    /// Associates the detections of a frame: the sure ones, and the boxes of those too unsure to be called faces by
+    /// themselves, surest first. Times may stand still or run back a little (the state is then not advanced); a jump
+    /// back by more than `max_age_ms` is another scene, and every track ends.
+    pub fn update(&mut self, time_ms: u64, sure: &[DetectedFace], unsure: &[Rect]) -> TrackUpdate {
         let last_round_ms = self.clock_ms.unwrap_or(time_ms);
         let mut ended = self.advance(time_ms);
         let now_ms = self.clock_ms.unwrap_or(time_ms);
-        let followed = followed_detections(detections);
-        let (high, low): (Vec<usize>, Vec<usize>) =
-            followed.into_iter().partition(|index| detections[*index].score >= self.options.high_score);
+        let rects: Vec<Rect> = sure.iter().map(|face| face.rect).chain(unsure.iter().copied()).collect();
+        let high = followed_detections(sure);
+        let low: Vec<usize> =
+            (sure.len()..rects.len()).filter(|index| is_proper(&rects[*index])).take(MAX_FOLLOWED).collect();
 
-        let mut track_of = vec![None; detections.len()];
+        let mut track_of = vec![None; rects.len()];
         let options = self.options;
         let overlap = |track: &Track, rect: &Rect| overlap_cost(track, rect, now_ms, &options);
-        self.associate(detections, &high, &mut track_of, overlap);
-        self.associate(detections, &low, &mut track_of, overlap);
+        self.associate(&rects, &high, &mut track_of, overlap);
+        let continues = |track: &Track, rect: &Rect| {
+            if track.may_be_unsure(now_ms, &options) { overlap(track, rect) } else { FORBIDDEN }
+        };
+        self.associate(&rects, &low, &mut track_of, continues);
         let distance = |track: &Track, rect: &Rect| distance_cost(track, rect, last_round_ms);
-        self.associate(detections, &high, &mut track_of, distance);
+        self.associate(&rects, &high, &mut track_of, distance);
 
         for (detection, track) in track_of.iter().enumerate() {
             if let Some(track) = *track {
-                self.tracks[track].see(&detections[detection].rect, now_ms);
+                self.tracks[track].see(&rects[detection], now_ms, detection < sure.len());
             }
         }
         for detection in high {
@@ -111,11 +120,12 @@ impl Tracker {
                 continue;
             }
             track_of[detection] = Some(self.tracks.len());
-            self.tracks.push(Track::new(&detections[detection].rect, now_ms));
+            self.tracks.push(Track::new(&rects[detection], now_ms));
         }
-        let assignments = track_of.into_iter().map(|track| self.confirm(track?)).collect();
+        let mut assignments: Vec<_> = track_of.into_iter().map(|track| self.confirm(track?)).collect();
+        let continued = assignments.split_off(sure.len());
         ended.extend(self.remove_ended(now_ms));
-        TrackUpdate { assignments, ended }
+        TrackUpdate { assignments, continued, ended }
     }
 
     /// Where the tracks seen in the last round will be at the given time.
@@ -163,7 +173,7 @@ impl Tracker {
     /// detection yet.
     fn associate(
         &self,
-        detections: &[DetectedFace],
+        rects: &[Rect],
         candidates: &[usize],
         track_of: &mut [Option<usize>],
         cost: impl Fn(&Track, &Rect) -> f32,
@@ -175,7 +185,7 @@ impl Tracker {
         let costs: Vec<f32> = open_detections
             .iter()
             .flat_map(|detection| open_tracks.iter().map(|track| (*detection, *track)))
-            .map(|(detection, track)| cost(&self.tracks[track], &detections[detection].rect))
+            .map(|(detection, track)| cost(&self.tracks[track], &rects[detection]))
             .collect();
         let assigned = assign(&costs, open_detections.len(), open_tracks.len());
         for (detection, track) in open_detections.iter().zip(assigned) {
@@ -211,32 +221,41 @@ impl Tracker {
 
 impl Track {
     fn new(rect: &Rect, now_ms: u64) -> Self {
-        Self { id: None, filter: BoxFilter::new(rect), hits: 1, last_seen_ms: now_ms }
+        let (last_seen_ms, last_surely_seen_ms) = (now_ms, now_ms);
+        Self { id: None, filter: BoxFilter::new(rect), hits: 1, last_seen_ms, last_surely_seen_ms }
     }
 
-    fn see(&mut self, rect: &Rect, now_ms: u64) {
+    fn see(&mut self, rect: &Rect, now_ms: u64, is_sure: bool) {
         self.filter.correct(rect);
         self.hits = self.hits.saturating_add(1);
         self.last_seen_ms = now_ms;
+        if is_sure {
+            self.last_surely_seen_ms = now_ms;
+        }
+    }
+
+    /// Whether an unsure detection may continue it.
+    fn may_be_unsure(&self, now_ms: u64, options: &TrackerOptions) -> bool {
+        let unsure_ms = now_ms.saturating_sub(self.last_surely_seen_ms);
+        self.id.is_some() && unsure_ms <= AGES_UNSURE * options.max_age_ms
     }
 }
 
 /// The detections that are worth following: proper boxes, and not absurdly many.
 fn followed_detections(detections: &[DetectedFace]) -> Vec<usize> {
-    let is_proper = |face: &DetectedFace| {
-        !face.rect.is_empty()
-            && face.rect.right().is_finite()
-            && face.rect.bottom().is_finite()
-            && face.score.is_finite()
-    };
+    let is_worth_it = |face: &DetectedFace| is_proper(&face.rect) && face.score.is_finite();
     let mut followed: Vec<usize> =
-        (0..detections.len()).filter(|index| is_proper(&detections[*index])).collect();
+        (0..detections.len()).filter(|index| is_worth_it(&detections[*index])).collect();
     if followed.len() > MAX_FOLLOWED {
         followed.sort_by(|a, b| detections[*b].score.total_cmp(&detections[*a].score));
         followed.truncate(MAX_FOLLOWED);
         followed.sort_unstable();
     }
     followed
+}
+
+fn is_proper(rect: &Rect) -> bool {
+    !rect.is_empty() && rect.right().is_finite() && rect.bottom().is_finite()
 }
 
 fn overlap_cost(track: &Track, rect: &Rect, now_ms: u64, options: &TrackerOptions) -> f32 {

@@ -45,6 +45,9 @@ pub struct DetectedFace {
 pub struct DetectorOptions {
     /// The least score; nothing takes the pack's.
     pub threshold: Option<f32>,
+    /// The score from which something may be a face: what lies between this and the threshold comes back, too, behind
+    /// the faces ([`Detector::detect`]), as a share of the threshold. 1 gives faces alone.
+    pub unsure_share: f32,
     /// The overlap (IoU) above which two boxes are one face; nothing takes the pack's.
     pub nms_threshold: Option<f32>,
     /// The longest side of the picture the network sees, in pixels (small pictures are at most doubled). A
@@ -66,6 +69,7 @@ impl Default for DetectorOptions {
     fn default() -> Self {
         Self {
             threshold: None,
+            unsure_share: 1.0,
             nms_threshold: None,
             input_size: DEFAULT_INPUT_SIZE,
             min_face_size: 0,
@@ -165,7 +169,8 @@ impl Detector {
         reach::input_size(picture_side_px, face_px)
     }
 
-    /// The faces of a picture, surest first.
+    /// The faces of a picture, surest first. Then, with an `unsure_share` below 1, what scores less than the threshold:
+    /// these do not count as faces for `max_faces` and are not looked at once more.
     pub fn detect(
         &self,
         view: &ImageView,
@@ -180,6 +185,8 @@ impl Detector {
         let letterbox = letterbox.at(Point::new(window.x, window.y));
         let mut faces = self.look(view, window, letterbox, options, &mut scratch.frame)?;
         nms::suppress(&mut faces, options.nms_threshold.unwrap_or(self.nms_threshold));
+        let threshold = options.threshold.unwrap_or(self.threshold);
+        let unsure = faces.split_off(faces.partition_point(|face| face.score >= threshold));
         keep_largest(&mut faces, options.max_faces);
         if options.refine_landmarks && self.fixed_input.is_none() {
             for face in &mut faces {
@@ -189,6 +196,7 @@ impl Detector {
                 }
             }
         }
+        faces.extend(unsure);
         Ok(faces)
     }
 
@@ -203,7 +211,8 @@ impl Detector {
         let window = reach::surroundings(face);
         let side = reach::REFINED_INPUT_PX;
         let letterbox = Letterbox::square(window, side);
-        let again = self.look(view, window, letterbox, options, pass)?;
+        let sure = DetectorOptions { unsure_share: 1.0, ..*options };
+        let again = self.look(view, window, letterbox, &sure, pass)?;
         let same = again.iter().filter(|again| again.rect.iou(&face.rect) >= reach::LEAST_OVERLAP);
         if let Some(same) = same.max_by(|a, b| a.score.total_cmp(&b.score)) {
             face.rect = same.rect;
@@ -225,8 +234,8 @@ impl Detector {
         let (layout, sampling) = self.preparation();
         fill_tensor(view, window, letterbox.content, letterbox.input, layout, sampling, scale, tensor);
         *preparation += begun.elapsed();
-        let mut candidates =
-            Candidates::new(letterbox, options.threshold.unwrap_or(self.threshold), options.min_face_size);
+        let threshold = options.threshold.unwrap_or(self.threshold) * options.unsure_share.clamp(0.0, 1.0);
+        let mut candidates = Candidates::new(letterbox, threshold, options.min_face_size);
         self.sessions.run(|session| self.infer(session, tensor, letterbox.input, &mut candidates))?;
         Ok(candidates.faces)
     }

@@ -19,14 +19,15 @@ fn a_track_keeps_its_id_and_is_reported_ended_once() {
     let mut tracker = tracker(2);
     let mut ids = Vec::new();
     for frame in 0..10 {
-        let update = tracker.update(frame * FRAME_MS, &[face(10.0 + 3.0 * frame as f32, 10.0, 50.0, 0.9)]);
+        let update =
+            tracker.update(frame * FRAME_MS, &[face(10.0 + 3.0 * frame as f32, 10.0, 50.0, 0.9)], &[]);
         ids.push(update.assignments[0]);
         assert!(update.ended.is_empty());
     }
     assert_eq!(ids[0], None);
     assert!(ids[1..].iter().all(|id| *id == Some(1)), "{ids:?}");
     let ended: Vec<TrackId> =
-        (10..60).flat_map(|frame| tracker.update(frame * FRAME_MS, &[]).ended).collect();
+        (10..60).flat_map(|frame| tracker.update(frame * FRAME_MS, &[], &[]).ended).collect();
     assert_eq!(ended, [1]);
     assert!(tracker.predict(60 * FRAME_MS).is_empty());
 }
@@ -46,7 +47,7 @@ fn people_who_cross_keep_their_ids_at_every_interval() {
             if !hidden {
                 detections.push(face(b, 330.0, 100.0, 0.9));
             }
-            let update = tracker.update(frame * FRAME_MS, &detections);
+            let update = tracker.update(frame * FRAME_MS, &detections, &[]);
             left.push(update.assignments[0].unwrap());
             right.extend(update.assignments.get(1).map(|id| id.unwrap()));
             assert!(update.ended.is_empty());
@@ -58,12 +59,27 @@ fn people_who_cross_keep_their_ids_at_every_interval() {
 }
 
 #[test]
-fn unsure_detections_continue_tracks_but_start_none() {
+fn unsure_detections_only_continue_confirmed_tracks() {
+    let mut tracker = tracker(2);
+    let rect = |x: f32| face(x, 0.0, 50.0, 0.3).rect;
+    let sure = [face(0.0, 0.0, 50.0, 0.9)];
+    assert_eq!(tracker.update(0, &[], &[rect(0.0)]).continued, [None], "starts none");
+    assert_eq!(tracker.update(40, &sure, &[]).assignments, [None]);
+    assert_eq!(tracker.update(80, &[], &[rect(0.0)]).continued, [None], "confirms none");
+    tracker.update(120, &sure, &[]);
+    assert_eq!(tracker.update(160, &sure, &[]).assignments, [Some(1)]);
+    let update = tracker.update(200, &[face(300.0, 0.0, 50.0, 0.9)], &[rect(600.0), rect(1.0)]);
+    assert_eq!((update.assignments, update.continued), (vec![None], vec![None, Some(1)]));
+}
+
+#[test]
+fn a_track_does_not_live_on_unsure_detections_for_ever() {
     let mut tracker = tracker(1);
-    assert_eq!(tracker.update(0, &[face(0.0, 0.0, 50.0, 0.3)]).assignments, [None]);
-    assert_eq!(tracker.update(40, &[face(0.0, 0.0, 50.0, 0.9)]).assignments, [Some(1)]);
-    assert_eq!(tracker.update(80, &[face(1.0, 0.0, 50.0, 0.3)]).assignments, [Some(1)]);
-    assert_eq!(tracker.update(120, &[face(300.0, 0.0, 50.0, 0.3)]).assignments, [None]);
+    let sure = face(0.0, 0.0, 50.0, 0.9);
+    tracker.update(0, &[sure], &[]);
+    let ended = (1..200).find(|round| !tracker.update(round * 40, &[], &[sure.rect]).ended.is_empty());
+    let options = TrackerOptions::default();
+    assert_eq!(ended.map(|round| round * 40 / options.max_age_ms), Some(AGES_UNSURE + 1));
 }
 
 #[test]
@@ -72,13 +88,13 @@ fn a_short_absence_is_bridged_and_a_long_one_is_not() {
     for (absence_ms, id) in [(800, 1), (1400, 2)] {
         let mut tracker = tracker(1);
         for time_ms in (0..=1000).step_by(100) {
-            tracker.update(time_ms, &[walk(time_ms)]);
+            tracker.update(time_ms, &[walk(time_ms)], &[]);
         }
         for time_ms in (1100..1000 + absence_ms).step_by(100) {
-            tracker.update(time_ms, &[]);
+            tracker.update(time_ms, &[], &[]);
         }
         let time_ms = 1000 + absence_ms;
-        assert_eq!(tracker.update(time_ms, &[walk(time_ms)]).assignments, [Some(id)], "{absence_ms}");
+        assert_eq!(tracker.update(time_ms, &[walk(time_ms)], &[]).assignments, [Some(id)], "{absence_ms}");
     }
 }
 
@@ -86,7 +102,7 @@ fn a_short_absence_is_bridged_and_a_long_one_is_not() {
 fn boxes_are_predicted_between_detections() {
     let mut tracker = tracker(1);
     for step in 0..6 {
-        tracker.update(step * 200, &[face(100.0 * step as f32, 50.0, 100.0, 0.9)]);
+        tracker.update(step * 200, &[face(100.0 * step as f32, 50.0, 100.0, 0.9)], &[]);
     }
     let predicted = tracker.predict(1080);
     assert_eq!(predicted.len(), 1);
@@ -94,7 +110,7 @@ fn boxes_are_predicted_between_detections() {
     // Predicting changes nothing.
     assert_eq!(tracker.predict(1080), predicted);
     // A track that was not found again is not drawn where it may no longer be.
-    tracker.update(1200, &[]);
+    tracker.update(1200, &[], &[]);
     assert!(tracker.predict(1240).is_empty());
 }
 
@@ -103,16 +119,16 @@ fn times_that_stand_still_or_run_back_do_no_harm() {
     let mut tracker = tracker(1);
     let still = face(10.0, 10.0, 50.0, 0.9);
     for time_ms in [1000, 1000, 960, 1040, 1040, 1000, 1080] {
-        let update = tracker.update(time_ms, &[still]);
+        let update = tracker.update(time_ms, &[still], &[]);
         assert_eq!((update.assignments, update.ended), (vec![Some(1)], vec![]), "{time_ms}");
     }
     // Back to the start, as a file that is played again: another scene.
-    let update = tracker.update(0, &[still]);
+    let update = tracker.update(0, &[still], &[]);
     assert_eq!((update.assignments, update.ended), (vec![Some(2)], vec![1]));
     // Far into the future and back.
-    let update = tracker.update(u64::MAX, &[still]);
+    let update = tracker.update(u64::MAX, &[still], &[]);
     assert_eq!((update.assignments, update.ended), (vec![Some(3)], vec![2]));
-    assert_eq!(tracker.update(0, &[]).ended, [3]);
+    assert_eq!(tracker.update(0, &[], &[]).ended, [3]);
 }
 
 #[test]
@@ -124,12 +140,12 @@ fn boxes_that_are_none_and_crowds_without_end_are_survived() {
         face(0.0, 0.0, f32::INFINITY, 0.9),
         face(0.0, 0.0, 50.0, f32::NAN),
     ];
-    assert_eq!(tracker.update(0, &odd).assignments, [None; 4]);
+    assert_eq!(tracker.update(0, &odd, &[]).assignments, [None; 4]);
     let crowd: Vec<DetectedFace> = (0..600)
         .map(|index| face((index % 30) as f32 * 60.0, (index / 30) as f32 * 70.0, 50.0, 0.8))
         .collect();
     for time_ms in [0, 40] {
-        let update = tracker.update(time_ms, &crowd);
+        let update = tracker.update(time_ms, &crowd, &[]);
         assert_eq!(update.assignments.iter().flatten().count(), MAX_FOLLOWED);
     }
 }
@@ -146,7 +162,7 @@ fn the_same_frames_give_the_same_tracks() {
                         face(x, index as f32 * 20.0, 60.0, 0.4 + (index as f32) / 14.0)
                     })
                     .collect();
-                tracker.update(frame * FRAME_MS, &faces)
+                tracker.update(frame * FRAME_MS, &faces, &[])
             })
             .collect::<Vec<_>>()
     };
@@ -158,21 +174,21 @@ fn a_face_that_stops_between_looks_is_found_again_beside_its_box() {
     let mut tracker = tracker(1);
     let walk = |time_ms: u64| face(100.0 + 0.18 * time_ms as f32, 100.0, 60.0, 0.9);
     for time_ms in (0..=2000).step_by(400) {
-        assert_eq!(tracker.update(time_ms, &[walk(time_ms)]).assignments, [Some(1)]);
+        assert_eq!(tracker.update(time_ms, &[walk(time_ms)], &[]).assignments, [Some(1)]);
     }
     let expected = tracker.predict(2400)[0].1;
     assert_eq!(expected.iou(&walk(2000).rect), 0.0);
-    assert_eq!(tracker.update(2400, &[walk(2000)]).assignments, [Some(1)]);
+    assert_eq!(tracker.update(2400, &[walk(2000)], &[]).assignments, [Some(1)]);
 }
 
 #[test]
 fn who_turns_up_beside_a_missed_face_is_somebody_else() {
     let mut tracker = tracker(1);
     for time_ms in (0..=2000).step_by(40) {
-        assert_eq!(tracker.update(time_ms, &[face(100.0, 100.0, 80.0, 0.9)]).assignments, [Some(1)]);
+        assert_eq!(tracker.update(time_ms, &[face(100.0, 100.0, 80.0, 0.9)], &[]).assignments, [Some(1)]);
     }
     for time_ms in (2040..2900).step_by(40) {
-        tracker.update(time_ms, &[]);
+        tracker.update(time_ms, &[], &[]);
     }
-    assert_eq!(tracker.update(2900, &[face(190.0, 100.0, 80.0, 0.9)]).assignments, [Some(2)]);
+    assert_eq!(tracker.update(2900, &[face(190.0, 100.0, 80.0, 0.9)], &[]).assignments, [Some(2)]);
 }

@@ -2,8 +2,12 @@
 //! reads or writes it.
 //!
 //! A face is a `GstVideoRegionOfInterestMeta` of type `face` with the typed structures of [`params`]. What is
-//! true of the frame rather than of one face ([`FrameInfo`]) is one custom meta beside them.
+//! true of the frame rather than of one face ([`FrameInfo`]) is one custom meta beside them. Built for GStreamer 1.24 or
+//! newer (feature `v1_24`), each face is there a second time in upstream's own form.
 
+#[cfg(feature = "v1_24")]
+mod analytics;
+mod carried;
 pub mod params;
 
 use gst::meta::CustomMeta;
@@ -42,12 +46,12 @@ pub struct Face {
 }
 
 impl Face {
-    /// Reads a region; structures of another form than ours count as absent.
-    fn read(roi: &VideoRegionOfInterestMeta) -> Self {
+    /// Reads a region and what it has lost; structures of another form than ours count as absent.
+    fn read(roi: &VideoRegionOfInterestMeta, lost: &[gst::Structure]) -> Self {
         let (x, y, width, height) = roi.rect();
         let rect = Rect::new(x as f32, y as f32, width as f32, height as f32);
         let mut face = Self { rect, ..Self::default() };
-        for param in roi.params() {
+        for param in roi.params().chain(lost.iter().map(AsRef::as_ref)) {
             match param.name().as_str() {
                 params::DETECTION => face.detection = Detection::try_from(param).ok(),
                 params::OBJECT_ID => face.track_id = TrackId::try_from(param).ok().map(|id| id.0),
@@ -71,7 +75,8 @@ pub fn faces(buffer: &gst::BufferRef) -> Vec<Face> {
     buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
         .filter(|roi| roi.roi_type() == ROI_TYPE)
-        .map(|roi| Face::read(&roi))
+        .zip(carried::lost(buffer))
+        .map(|(roi, lost)| Face::read(&roi, &lost))
         .collect()
 }
 
@@ -83,10 +88,17 @@ pub fn add_face(
     rect: &Rect,
     params: impl IntoIterator<Item = gst::Structure>,
 ) -> bool {
-    let Some((x, y, width, height)) = whole_pixels(rect, frame) else {
+    let Some(area) = whole_pixels(rect, frame) else {
         return false;
     };
-    let mut roi = VideoRegionOfInterestMeta::add(buffer, ROI_TYPE, (x, y, width, height));
+    let params: Vec<gst::Structure> = params.into_iter().collect();
+    #[cfg(feature = "v1_24")]
+    let id = analytics::add(buffer, area, &params).unwrap_or_else(|| carried::free_id(buffer));
+    #[cfg(not(feature = "v1_24"))]
+    let id = carried::free_id(buffer);
+    carried::remember(buffer, id, &params);
+    let mut roi = VideoRegionOfInterestMeta::add(buffer, ROI_TYPE, area);
+    roi.set_id(id);
     for param in params {
         roi.add_param(param);
     }
@@ -95,6 +107,14 @@ pub fn add_face(
 
 /// Adds structures to faces already on the buffer: `params[i]` to the i-th of [`faces`].
 pub fn annotate(buffer: &mut gst::BufferRef, params: Vec<Vec<gst::Structure>>) {
+    carried::restore(buffer);
+    let regions = buffer.iter_meta::<VideoRegionOfInterestMeta>();
+    let ids: Vec<i32> = regions.filter(|roi| roi.roi_type() == ROI_TYPE).map(|roi| roi.id()).collect();
+    for (id, additions) in ids.into_iter().zip(&params) {
+        carried::remember(buffer, id, additions);
+        #[cfg(feature = "v1_24")]
+        analytics::relate(buffer, id, additions);
+    }
     let rois = buffer.iter_meta_mut::<VideoRegionOfInterestMeta>().filter(|roi| roi.roi_type() == ROI_TYPE);
     for (mut roi, additions) in rois.zip(params) {
         for param in additions {
@@ -117,7 +137,7 @@ pub fn whole_pixels(rect: &Rect, (width, height): (u32, u32)) -> Option<(u32, u3
 }
 
 /// What is true of a frame as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FrameInfo {
     /// Whether faces were looked for in this frame: no face then means that there is none.
     pub inferred: bool,
@@ -125,13 +145,19 @@ pub struct FrameInfo {
     pub tracked: bool,
     /// Tracks that ended at this frame.
     pub ended: Vec<u64>,
+    /// What the detector is too unsure of to call it a face, surest first: boxes as shares of the frame. A tracker may
+    /// continue its tracks with them.
+    pub unsure: Vec<Rect>,
 }
 
 impl FrameInfo {
-    /// Tells GStreamer about the meta; needed once per process, before the first buffer.
+    /// Tells GStreamer about our metas; needed once per process, before the first buffer.
     pub fn register() {
         static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| CustomMeta::register(FRAME_META, &[]));
+        ONCE.call_once(|| {
+            CustomMeta::register(FRAME_META, &[]);
+            carried::register();
+        });
     }
 
     /// What is written on the buffer; `None` if the faces come from a foreign detector.
@@ -146,7 +172,18 @@ impl FrameInfo {
             },
         );
         let flag = |name: &str| structure.get(name).unwrap_or_default();
-        Some(Self { inferred: flag("inferred"), tracked: flag("tracked"), ended })
+        let unsure = structure.get::<gst::ArrayRef>("unsure").map_or_else(
+            |_| Vec::new(),
+            |edges| {
+                let edges: Vec<f32> = edges.iter().filter_map(|value| value.get().ok()).collect();
+                let (boxes, _) = edges.as_chunks();
+                boxes
+                    .iter()
+                    .map(|[left, top, right, bottom]| Rect::from_edges(*left, *top, *right, *bottom))
+                    .collect()
+            },
+        );
+        Some(Self { inferred: flag("inferred"), tracked: flag("tracked"), ended, unsure })
     }
 
     /// What is to be assumed of a frame that says nothing: another detector looked at it.
@@ -157,6 +194,8 @@ impl FrameInfo {
     /// Writes this on the buffer in place of what was there.
     pub fn write(&self, buffer: &mut gst::BufferRef) {
         let ended = gst::Array::new(self.ended.iter().copied());
+        let edges = |rect: &Rect| [rect.x, rect.y, rect.right(), rect.bottom()];
+        let unsure = gst::Array::new(self.unsure.iter().flat_map(edges));
         let present = CustomMeta::from_mut_buffer(buffer, FRAME_META).is_ok();
         let meta = if present {
             CustomMeta::from_mut_buffer(buffer, FRAME_META)
@@ -169,6 +208,7 @@ impl FrameInfo {
             structure.set("inferred", self.inferred);
             structure.set("tracked", self.tracked);
             structure.set("ended", ended);
+            structure.set("unsure", unsure);
         }
     }
 }
@@ -208,6 +248,35 @@ mod tests {
     }
 
     #[test]
+    fn faces_that_lost_their_structures_get_them_back() {
+        init();
+        let rect = Rect::new(10.0, 20.0, 40.0, 50.0);
+        let detection = Detection::new(&rect, (640, 480), 0.9, "yunet");
+        let mut buffer = gst::Buffer::new();
+        let content = buffer.get_mut().unwrap();
+        assert!(add_face(content, (640, 480), &rect, [gst::Structure::from(&detection)]));
+        annotate(content, vec![vec![(&TrackId(17)).into()]]);
+        let before = faces(content);
+        // As converters of 1.22 do: the region at another size, with its id and without anything else.
+        let id = content.meta::<VideoRegionOfInterestMeta>().unwrap().id();
+        content.meta_mut::<VideoRegionOfInterestMeta>().unwrap().remove().unwrap();
+        VideoRegionOfInterestMeta::add(content, ROI_TYPE, (20, 40, 80, 100)).set_id(id);
+        // And another detector's, without an id of its own.
+        VideoRegionOfInterestMeta::add(content, ROI_TYPE, (300, 40, 80, 100)).set_id(id);
+
+        let after = faces(content);
+        assert_eq!(after[0], Face { rect: rect.scaled(2.0, 2.0), ..before[0].clone() });
+        annotate(content, vec![Vec::new(), vec![(&TrackId(18)).into()]]);
+        let ids = |content: &gst::BufferRef| -> Vec<Option<u64>> {
+            faces(content).iter().map(|face| face.track_id).collect()
+        };
+        assert_eq!(ids(content), [Some(17), Some(18)]);
+        let regions: Vec<usize> =
+            content.iter_meta::<VideoRegionOfInterestMeta>().map(|roi| roi.params().count()).collect();
+        assert_eq!(regions, [2, 1], "foreign readers see them, too");
+    }
+
+    #[test]
     fn faces_outside_the_frame_are_not_added() {
         init();
         let mut buffer = gst::Buffer::new();
@@ -225,7 +294,8 @@ mod tests {
         let buffer = buffer.get_mut().unwrap();
         assert_eq!(FrameInfo::read(buffer), None);
         FrameInfo::foreign().write(buffer);
-        let later = FrameInfo { inferred: true, tracked: true, ended: vec![3, 4] };
+        let unsure = vec![Rect::new(0.25, 0.5, 0.125, 0.25), Rect::new(0.0, 0.0, 1.0, 1.0)];
+        let later = FrameInfo { inferred: true, tracked: true, ended: vec![3, 4], unsure };
         later.write(buffer);
         assert_eq!(FrameInfo::read(buffer), Some(later));
     }

@@ -54,6 +54,22 @@ fn limits_leave_faces_out() {
 }
 
 #[test]
+fn what_may_be_a_face_is_told_beside_the_faces() {
+    let unsure = |properties: &str| {
+        let sample =
+            samples(&format!("{} ! facedetect {properties}", still("astronaut.jpg", "RGB", 1))).remove(0);
+        let buffer = sample.buffer().unwrap();
+        assert!(meta::faces(buffer).is_empty(), "{properties}");
+        FrameInfo::read(buffer).unwrap().unsure
+    };
+    let [share] = unsure("threshold=1")[..] else { panic!("not one") };
+    let centre = share.scaled(512.0, 512.0).centre();
+    assert!((centre.x - FACE.0).hypot(centre.y - FACE.1) < 30.0, "{share:?}");
+    assert_eq!(unsure("threshold=1 min-face-size=400"), []);
+    assert_eq!(unsure("threshold=1 roi=0,0,100,100"), []);
+}
+
+#[test]
 fn faces_count_within_the_region_alone() {
     let faces = |roi: &str| {
         let launch = format!("{} ! facedetect roi={roi}", still("astronaut.jpg", "NV12", 1));

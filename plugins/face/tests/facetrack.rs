@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use common::{Running, frames, photo, samples, still};
 use gst::prelude::*;
 use gstvedette::meta::{self, Face, FrameInfo};
@@ -33,6 +35,37 @@ fn min_hits_decides_when_a_face_has_a_number() {
     };
     assert_eq!(numbers(1), [Some(1); 4]);
     assert_eq!(numbers(3), [None, None, Some(1), Some(1)]);
+}
+
+#[test]
+fn a_face_the_detector_is_unsure_of_keeps_its_number() {
+    let running = Running::start(&format!(
+        "{} ! facedetect name=detect ! facetrack ! appsink name=out sync=false",
+        still("astronaut.jpg", "I420", 8)
+    ));
+    let detect = running.element("detect");
+    let seen = AtomicUsize::new(0);
+    // From the fifth frame on, no face is sure enough.
+    detect.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+        if seen.fetch_add(1, Ordering::Relaxed) == 4 {
+            pad.parent_element().unwrap().set_property("threshold", 1.0_f32);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    let sink = running.element("out").downcast::<gst_app::AppSink>().unwrap();
+    let samples: Vec<gst::Sample> = std::iter::from_fn(|| sink.pull_sample().ok()).collect();
+    assert_eq!(common::error_of(&running.finish()), None);
+    assert_eq!(samples.len(), 8);
+    let first = meta::faces(samples[1].buffer().unwrap()).remove(0);
+    for (index, sample) in samples.iter().enumerate().skip(1) {
+        let buffer = sample.buffer().unwrap();
+        let faces = meta::faces(buffer);
+        assert_eq!(faces.len(), 1, "frame {index}");
+        assert_eq!(faces[0].track_id, Some(1), "frame {index}");
+        assert_eq!(faces[0].detection.is_some(), index < 4, "frame {index}");
+        assert!(faces[0].rect.iou(&first.rect) > 0.6, "frame {index}");
+        assert!(FrameInfo::read(buffer).unwrap().unsure.is_empty(), "frame {index}: used up");
+    }
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Faces with a side shorter than this share of the size that is promised are left out. Between the two the detector finds
 /// some: dropping them at the very limit would make a face of just that size come and go.
 const LEFT_OUT_BELOW: f32 = 0.5;
+/// A track is continued by what scores this share of a face's threshold: half hidden and turned heads do.
+const UNSURE_SHARE: f32 = 0.4;
 /// How many frames of a live stream are on their way: one that is looked at and one that is ready for it.
 const LIVE_FRAMES: usize = 2;
 /// What frames of recordings may take in memory while they are on their way, all that a detector looks at together: some
@@ -412,6 +414,7 @@ impl FaceDetect {
         let outcome = look.as_ref().map(|look| look.answer.wait());
         let inferred = look.is_some();
         let content = buffer.make_mut();
+        let mut frame_info = FrameInfo { inferred, ..FrameInfo::default() };
         let mut found = 0;
         match outcome.as_deref() {
             Some(Ok(seen)) => {
@@ -420,21 +423,24 @@ impl FaceDetect {
                 } else {
                     self.figures.inferred(seen.took, seen.preparation, seen.second_looks);
                 }
-                found = self.write(content, seen);
+                found = self.write(content, seen, &mut frame_info);
             }
             Some(Err(error)) => self.warn(error),
             None => (),
         }
-        FrameInfo { inferred, ..FrameInfo::default() }.write(content);
+        frame_info.write(content);
         self.figures.frame(found, entered);
         buffer
     }
 
-    fn write(&self, buffer: &mut gst::BufferRef, seen: &Seen) -> usize {
+    /// Writes down what counts; how many faces that is.
+    fn write(&self, buffer: &mut gst::BufferRef, seen: &Seen, frame_info: &mut FrameInfo) -> usize {
         gst::trace!(CAT, imp = self, "{} faces", seen.faces.len());
         let guard = self.state();
         let Some(State { workers, region, .. }) = &*guard else { return 0 };
         let counts = |rect: &Rect| region.as_ref().is_none_or(|region| region.contains(rect.centre()));
+        let share = |rect: &Rect| rect.scaled(1.0 / seen.size.0 as f32, 1.0 / seen.size.1 as f32);
+        frame_info.unsure = seen.unsure.iter().filter(|rect| counts(rect)).map(share).collect();
         let faces = seen.faces.iter().filter(|face| counts(&face.rect));
         let model_name = workers.detector().model_name();
         faces
@@ -486,6 +492,7 @@ impl Settings {
         };
         DetectorOptions {
             threshold: unless_packs(self.threshold),
+            unsure_share: UNSURE_SHARE,
             nms_threshold: unless_packs(self.nms_threshold),
             input_size,
             min_face_size: (self.min_face_size as f32 * LEFT_OUT_BELOW) as u32,

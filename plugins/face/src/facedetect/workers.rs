@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use gst_video::VideoInfo;
 use vedette_models::ModelError;
 use vedette_models::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
+use vedette_models::geometry::Rect;
 
 use crate::frame::{self, FrameError};
 use crate::instance::{ModelChoice, Shared};
@@ -59,6 +60,8 @@ pub(super) type Outcome = Result<Seen, DetectError>;
 pub(super) struct Seen {
     /// The faces, surest first.
     pub(super) faces: Vec<DetectedFace>,
+    /// What may be one, surest first.
+    pub(super) unsure: Vec<Rect>,
     /// Width and height of the frame.
     pub(super) size: (u32, u32),
     /// How long the whole look took, …
@@ -175,10 +178,14 @@ impl Job {
         }
         let look = || -> Outcome {
             let begun = Instant::now();
-            let faces = frame::with_view(&buffer, &info, |view| detector.detect(view, &options, scratch))??;
+            let mut faces =
+                frame::with_view(&buffer, &info, |view| detector.detect(view, &options, scratch))??;
+            let threshold = options.threshold.unwrap_or(detector.threshold());
+            let unsure = faces.split_off(faces.partition_point(|face| face.score >= threshold));
             let size = (info.width(), info.height());
             Ok(Seen {
                 faces,
+                unsure: unsure.iter().map(|face| face.rect).collect(),
                 size,
                 took: begun.elapsed(),
                 preparation: scratch.preparation(),

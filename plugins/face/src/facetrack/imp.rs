@@ -45,7 +45,6 @@ impl From<Settings> for TrackerOptions {
             iou_threshold: settings.iou_threshold,
             max_age_ms: u64::from(settings.max_age),
             min_hits: settings.min_hits,
-            ..Self::default()
         }
     }
 }
@@ -197,17 +196,19 @@ impl BaseTransformImpl for FaceTrack {
         frame_info.tracked = true;
         let in_sight = if frame_info.inferred {
             let detections: Vec<DetectedFace> = faces.iter().map(|face| detected(face, size)).collect();
-            let update = state.tracker.update(state.clock_ms, &detections);
+            let in_pixels = |share: Rect| share.scaled(size.0 as f32, size.1 as f32);
+            let unsure: Vec<Rect> = frame_info.unsure.drain(..).map(in_pixels).collect();
+            let update = state.tracker.update(state.clock_ms, &detections, &unsure);
             frame_info.ended.extend(update.ended);
             let params = |id: &Option<u64>| id.map(|id| (&TrackId(id)).into()).into_iter().collect();
             meta::annotate(buffer, update.assignments.iter().map(params).collect());
-            update.assignments.iter().flatten().count()
+            let continued =
+                update.continued.iter().zip(&unsure).filter_map(|(id, rect)| Some(((*id)?, rect)));
+            let continued = continued.filter(|(id, rect)| add_track(buffer, size, *id, rect)).count();
+            update.assignments.iter().flatten().count() + continued
         } else {
             let predicted = state.tracker.predict(state.clock_ms);
-            let written = predicted
-                .iter()
-                .filter(|(id, rect)| meta::add_face(buffer, size, rect, [(&TrackId(*id)).into()]));
-            written.count()
+            predicted.iter().filter(|(id, rect)| add_track(buffer, size, *id, rect)).count()
         };
         drop(guard);
         if !frame_info.ended.is_empty() {
@@ -243,6 +244,11 @@ impl State {
         }
         self.segment = Some(segment.clone());
     }
+}
+
+/// Adds a face of which no more than its place and its track is known.
+fn add_track(buffer: &mut gst::BufferRef, frame: (u32, u32), id: u64, rect: &Rect) -> bool {
+    meta::add_face(buffer, frame, rect, [(&TrackId(id)).into()])
 }
 
 /// The face as the detector gave it: the shares of the frame are finer than the region's whole pixels.

@@ -58,7 +58,8 @@ impl Feed {
             }
             meta::add_face(content, SIZE, &face.rect, params);
         }
-        FrameInfo { inferred: true, tracked: true, ended: ended.to_vec() }.write(content);
+        FrameInfo { inferred: true, tracked: true, ended: ended.to_vec(), ..FrameInfo::default() }
+            .write(content);
         self.source.push_buffer(buffer).unwrap();
     }
 
