@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{GoldenFace, golden, media_folder, photo, points, shared, yunet};
+use common::{GoldenFace, golden, media_folder, photo, photo_folders, points, shared, yunet};
 use vedette_models::Photo;
 use vedette_models::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
 use vedette_models::files::ModelSource;
@@ -149,9 +149,8 @@ fn pictures_of_any_shape_are_survived() {
 fn scrfd_agrees(model: &str) {
     let Some(path) = shared(&format!("data/models/scrfd_{model}.onnx")) else { return };
     let detector = Detector::open(&ModelSource::File(path), Device::Cpu).unwrap();
-    let folders = [("media", Some(media_folder())), ("groups", shared("data/faces/groups"))];
     let golden: BTreeMap<String, BTreeMap<String, Vec<GoldenFace>>> = golden(&format!("scrfd_{model}.json"));
-    for (folder, path) in folders.into_iter().filter_map(|(folder, path)| Some((folder, path?))) {
+    for (folder, path) in photo_folders() {
         for (name, wanted) in &golden[folder] {
             let photo = photo(&path.join(name));
             let faces = detect(&detector, &photo);

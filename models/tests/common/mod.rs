@@ -53,8 +53,22 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     found
 }
 
+/// Folders with photos of which the reference's numbers are known, by the names these are kept under.
+pub(crate) fn photo_folders() -> Vec<(&'static str, PathBuf)> {
+    let folders = [
+        ("media", Some(media_folder())),
+        ("groups", shared("data/faces/groups")),
+        ("people", shared("data/faces/people")),
+    ];
+    folders.into_iter().filter_map(|(name, path)| Some((name, path?))).collect()
+}
+
+pub(crate) fn golden_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
 pub(crate) fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> BTreeMap<String, T> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = golden_folder().join(name);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
