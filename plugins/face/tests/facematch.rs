@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use common::server::{Answer, Server};
-use common::{Running, events, failure, frames, gallery, run, still, warnings, write_gallery};
+use common::{Running, events, failure, frames, gallery, gallery_of, run, still, warnings, write_gallery};
 use vedette_events::{EventKind, GalleryPerson, GallerySnapshot, encode_vector};
 
 const OBAMA: (&str, &[&str]) = ("obama", &["obama.jpg", "obama2.jpg"]);
@@ -32,6 +32,52 @@ fn known_people_are_named_and_strangers_are_not() {
     assert_eq!(names("obama3.jpg", path), [(EventKind::Recognized, obama.clone()), (EventKind::Left, obama)]);
     let by_uri = names("biden.jpg", &format!("file://{path}"));
     assert_eq!(by_uri, [(EventKind::Unknown, None), (EventKind::Left, None)]);
+}
+
+/// A pack with a network of ArcFace's form, 512 numbers and random weights. To it faces are alike by their light alone:
+/// it tells photos apart rather than people.
+const OWN_PACK: &str = "\
+about: a network with random weights
+licence: MIT
+commercial_use: true
+embedder:
+  architecture: arcface
+  input_size: 112
+  dimension: 512
+  file:
+    name: arcface_512.onnx
+    licence: MIT
+    commercial_use: true
+";
+
+#[test]
+fn people_are_named_with_a_pack_of_512_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tests/golden/arcface_512.onnx");
+    std::fs::copy(golden, dir.path().join("arcface_512.onnx")).unwrap();
+    std::fs::write(dir.path().join("pack.yaml"), OWN_PACK).unwrap();
+    let pack = dir.path().to_str().unwrap();
+    let path = dir.path().join("people.json");
+    write_gallery(
+        &path,
+        &gallery_of(pack, 512, &[("obama", &["obama.jpg"]), ("eileen", &["astronaut.jpg"])]),
+    );
+    let told = |photo: &str| {
+        events(&run(&format!(
+            "{} ! facedetect ! facetrack ! faceembed pack={pack} ! facematch gallery={} threshold=0.02 margin=0 \
+             ! eventsink uri=file:///dev/null sync=false",
+            still(photo, "I420", 30),
+            path.display()
+        )))
+    };
+    for (photo, name) in
+        [("obama.jpg", Some("obama")), ("astronaut.jpg", Some("eileen")), ("biden.jpg", None)]
+    {
+        let events = told(photo);
+        let person = events[0].person.as_ref();
+        assert_eq!(person.map(|person| person.name.as_str()), name, "{photo}");
+        assert_eq!(events[0].kind, if name.is_some() { EventKind::Recognized } else { EventKind::Unknown });
+    }
 }
 
 #[test]

@@ -151,21 +151,25 @@ pub fn samples(launch: &str) -> Vec<gst::Sample> {
 }
 
 /// The embedding of the largest face of a photo.
-pub fn embedding(name: &str) -> meta::Embedding {
-    let chain = "facedetect max-faces=1 ! faceembed quality-threshold=0";
+fn embedding(name: &str, pack: &str) -> meta::Embedding {
+    let chain = format!("facedetect max-faces=1 ! faceembed quality-threshold=0 pack={pack}");
     let frames = frames(&format!("{} ! {chain}", still(name, "RGB", 1)));
     frames[0][0].embedding.clone().unwrap_or_else(|| panic!("no face in {name}"))
 }
 
 /// Writes a gallery of the people on photos.
 pub fn gallery(path: &Path, people: &[(&str, &[&str])]) {
+    write_gallery(path, &gallery_of("opencv", 128, people));
+}
+
+/// A gallery of the people on photos, made with a pack whose embeddings have so many numbers.
+pub fn gallery_of(pack: &str, dimension: usize, people: &[(&str, &[&str])]) -> GallerySnapshot {
     let person = |(name, photos): &(&str, &[&str])| GalleryPerson {
         id: format!("id-{name}"),
         name: (*name).to_owned(),
-        templates: photos.iter().map(|photo| encode_vector(&embedding(photo).vector)).collect(),
+        templates: photos.iter().map(|photo| encode_vector(&embedding(photo, pack).vector)).collect(),
     };
-    let persons = people.iter().map(person).collect();
-    write_gallery(path, &GallerySnapshot { pack: "opencv".into(), dimension: 128, persons });
+    GallerySnapshot { pack: pack.into(), dimension, persons: people.iter().map(person).collect() }
 }
 
 pub fn write_gallery(path: &Path, snapshot: &GallerySnapshot) {
