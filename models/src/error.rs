@@ -109,7 +109,9 @@ pub enum ModelError {
     },
 
     /// The device asked for cannot run models here.
-    #[error("the device `{device}` is not available for `{model}`: {reason}; use device `cpu` or `auto`")]
+    #[error(
+        "the device `{device}` is not available for `{model}`: {reason}; use device `cpu` or `auto`, or name an ONNX Runtime that was built for it in ORT_DYLIB_PATH"
+    )]
     DeviceUnavailable {
         /// The device's name.
         device: &'static str,

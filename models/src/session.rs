@@ -17,6 +17,7 @@ use ort::session::Session;
 use ort::session::builder::{BuilderResult, GraphOptimizationLevel, SessionBuilder};
 
 use crate::error::ModelError;
+use crate::files::ModelStore;
 use crate::runtime;
 
 /// From this size on a model is large: what its sessions weigh matters more than that each has its own core.
@@ -36,7 +37,11 @@ pub enum Device {
     Cpu,
     /// An NVIDIA graphics card. An error where there is none, or where the library was built without it.
     Cuda,
-    /// A graphics card where there is one that works, else the processor.
+    /// An NVIDIA graphics card through TensorRT, which compiles a model for the card the first time it meets an input size:
+    /// that takes minutes, and is kept beside the fetched models. What it cannot compile, CUDA runs. An error like
+    /// [`Device::Cuda`]'s.
+    TensorRt,
+    /// A graphics card through CUDA where there is one that works, else the processor.
     Auto,
 }
 
@@ -46,6 +51,7 @@ impl Device {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
             Self::Auto => "auto",
         }
     }
@@ -55,10 +61,10 @@ impl std::str::FromStr for Device {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        [Self::Cpu, Self::Cuda, Self::Auto]
+        [Self::Cpu, Self::Cuda, Self::TensorRt, Self::Auto]
             .into_iter()
             .find(|device| device.as_str() == name)
-            .ok_or_else(|| format!("there is no device `{name}`: use cpu, cuda or auto"))
+            .ok_or_else(|| format!("there is no device `{name}`: use cpu, cuda, tensorrt or auto"))
     }
 }
 
@@ -104,7 +110,7 @@ impl SessionPool {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut layout = Layout::choose(model.len(), options.threads, cores);
         let (session, device) = open_on_device(&model, options.device, layout.threads, &options.label)?;
-        if device == Device::Cuda {
+        if device != Device::Cpu {
             // Sessions on one card only take turns.
             layout.sessions = 1;
         }
@@ -216,9 +222,10 @@ fn open_on_device(
         |error: ort::Error| ModelError::InvalidModel { model: label.into(), reason: error.to_string() };
     let environment = runtime::environment()?;
     if device != Device::Cpu {
-        match open_on_cuda(&environment, model, threads) {
-            Ok(session) => return Ok((session, Device::Cuda)),
-            Err(error) if device == Device::Cuda => {
+        let card = if device == Device::TensorRt { Device::TensorRt } else { Device::Cuda };
+        match open_on_card(&environment, model, threads, card) {
+            Ok(session) => return Ok((session, card)),
+            Err(error) if device == card => {
                 return Err(ModelError::DeviceUnavailable {
                     device: device.as_str(),
                     model: label.into(),
@@ -238,8 +245,26 @@ fn open_on_device(
     session.map(|session| (session, Device::Cpu)).map_err(invalid)
 }
 
-fn open_on_cuda(environment: &Environment, model: &[u8], threads: usize) -> Result<Session, ort::Error> {
+fn open_on_card(
+    environment: &Environment,
+    model: &[u8],
+    threads: usize,
+    device: Device,
+) -> Result<Session, ort::Error> {
     let mut builder = builder(environment, threads)?;
+    if device == Device::TensorRt {
+        let mut provider = ep::TensorRT::default();
+        // Without a place to keep what was compiled it is compiled again at every start.
+        if let Ok(folder) = ModelStore::fetch_folder() {
+            let folder = folder.join("tensorrt");
+            provider = provider
+                .with_engine_cache(true)
+                .with_engine_cache_path(folder.display())
+                .with_timing_cache(true)
+                .with_timing_cache_path(folder.display());
+        }
+        provider.register(&mut builder)?;
+    }
     ep::CUDA::default().register(&mut builder)?;
     builder.commit_from_memory(model)
 }

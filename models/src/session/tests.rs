@@ -34,10 +34,10 @@ fn small_models_get_a_session_for_each_core_and_large_ones_share() {
 
 #[test]
 fn devices_are_spelled_as_in_settings() {
-    for device in [Device::Cpu, Device::Cuda, Device::Auto] {
+    for device in [Device::Cpu, Device::Cuda, Device::TensorRt, Device::Auto] {
         assert_eq!(device.as_str().parse(), Ok(device));
     }
-    assert!("gpu".parse::<Device>().unwrap_err().contains("cpu, cuda or auto"));
+    assert!("gpu".parse::<Device>().unwrap_err().contains("cpu, cuda, tensorrt or auto"));
 }
 
 #[test]
@@ -87,6 +87,26 @@ fn bytes_that_are_no_model_are_an_error() {
         let error = SessionPool::open(bytes.to_vec(), options).unwrap_err();
         assert!(matches!(error, ModelError::InvalidModel { .. }), "{error}");
         assert!(error.to_string().contains("`broken`"), "{error}");
+    }
+}
+
+#[test]
+fn a_card_that_is_not_there_is_named_with_a_way_out() {
+    let model = ModelSource::pack("opencv").unwrap().load(Role::Detector).unwrap();
+    for device in [Device::Cuda, Device::TensorRt] {
+        let options = SessionOptions { device, label: model.name.clone(), threads: 0 };
+        match SessionPool::open(model.bytes.clone(), options) {
+            Ok(pool) => assert_eq!(pool.device(), device, "this machine has such a card"),
+            Err(error) => {
+                let message = error.to_string();
+                assert!(matches!(error, ModelError::DeviceUnavailable { .. }), "{message}");
+                assert!(
+                    message.contains(device.as_str()) && message.contains("`cpu` or `auto`"),
+                    "{message}"
+                );
+                eprintln!("{message}");
+            }
+        }
     }
 }
 

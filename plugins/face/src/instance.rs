@@ -24,6 +24,9 @@ pub enum Device {
     /// An NVIDIA card; without one the element does not start.
     #[enum_value(name = "CUDA: an NVIDIA card", nick = "cuda")]
     Cuda,
+    /// An NVIDIA card, for which models are compiled at first; without one the element does not start.
+    #[enum_value(name = "TensorRT: an NVIDIA card, for which models are compiled first", nick = "tensorrt")]
+    TensorRt,
     /// A card where there is one that works, the processor otherwise.
     #[enum_value(name = "Auto: a card where one works, the processor otherwise", nick = "auto")]
     Auto,
@@ -34,6 +37,7 @@ impl From<Device> for vedette_models::session::Device {
         match device {
             Device::Cpu => Self::Cpu,
             Device::Cuda => Self::Cuda,
+            Device::TensorRt => Self::TensorRt,
             Device::Auto => Self::Auto,
         }
     }
