@@ -60,7 +60,7 @@ pub struct LocalWorker {
 }
 
 /// Where the worker's binary is: `named`, else beside our own binary, else on the `PATH`.
-fn find_worker(named: Option<&Path>) -> Option<PathBuf> {
+pub(crate) fn find_worker(named: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = named {
         return path.is_file().then(|| path.to_path_buf());
     }

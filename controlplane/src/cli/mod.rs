@@ -1,6 +1,7 @@
 //! The command line.
 
 mod config;
+mod doctor;
 mod gallery;
 mod import;
 mod keys;
@@ -71,6 +72,8 @@ enum Command {
     User(user::UserArguments),
     /// Register many people, from a table and a folder of photos
     Import(import::ImportArguments),
+    /// Look over this machine: settings, database, models, worker, GStreamer, and what to do where something is amiss
+    Doctor(doctor::DoctorArguments),
     /// Check the settings, or show what is in effect
     Config(config::ConfigCommandArguments),
     /// See and change the key that templates and cameras' addresses are encrypted with
@@ -100,6 +103,7 @@ fn run(command: Command) -> Result<()> {
         Command::Migrate(arguments) => runtime()?.block_on(migrate::run(arguments)),
         Command::User(arguments) => runtime()?.block_on(user::run(arguments)),
         Command::Import(arguments) => import::run(arguments),
+        Command::Doctor(arguments) => runtime()?.block_on(doctor::run(arguments)),
         Command::Config(arguments) => config::run(arguments),
         Command::Keys(arguments) => runtime()?.block_on(keys::run(arguments)),
         Command::Retention(arguments) => runtime()?.block_on(retention::run(arguments)),

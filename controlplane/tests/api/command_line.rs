@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -260,11 +261,73 @@ fn the_log_level_is_changed_while_the_server_runs() {
 }
 
 #[test]
+fn doctor_says_what_is_missing_and_changes_nothing() {
+    let installation = Installation::new();
+    let models = tempfile::tempdir().unwrap();
+    let mut command = installation.command(&["doctor"]);
+    let output = command.env("VEDETTE_MODELS_DIR", models.path()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for line in [
+        "ok\tsettings: ",
+        "note\tdata folder: ",
+        "note\tdatabase: SQLite",
+        "bad\tmodels: ",
+        "note\tGStreamer: ",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert!(told.contains("vedette models fetch"), "{told}");
+    assert!(!installation.data_dir().exists());
+    std::fs::write(installation.0.path().join("config.yaml"), "workers: {locally: false}\n").unwrap();
+    let output = installation.run(&["doctor"]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("bad\tsettings: "));
+}
+
+/// GStreamer's OpenCV plugin has a `facedetect`, and with a fresh registry it is the one found.
+#[test]
+fn doctor_knows_whose_names_a_terminal_uses() {
+    let installation = Installation::new();
+    std::fs::write(installation.0.path().join("config.yaml"), "workers: {local: true}\n").unwrap();
+    let tools = tempfile::tempdir().unwrap();
+    let inspect = tools.path().join("gst-inspect-1.0");
+    let script = "#!/bin/sh\ncase \"$1 $2\" in\n'--version '*) printf 'gst-inspect\\nGStreamer 1.22.0\\n';;\n\
+                  *' facedetect') printf 'Plugin Details:\\n  Name                     opencv\\n';;\n*' rtspsrc') exit 1;;\n\
+                  *) printf 'Plugin Details:\\n  Name                     vedette\\n';;\nesac\n";
+    std::fs::write(&inspect, script).unwrap();
+    std::fs::set_permissions(&inspect, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = installation
+        .command(&["doctor"])
+        .env("PATH", tools.path())
+        .env("VEDETTE_WORKER", "/nowhere")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("ok\tGStreamer: GStreamer 1.22.0"), "{told}");
+    assert!(told.contains("plugin `opencv`: write `vedettefacedetect`"), "{told}");
+    assert!(told.contains("ok\tterminal: `faceoverlay` is Vedette's"), "{told}");
+    assert!(told.contains("bad\tworker: there is no vedette-worker"), "{told}");
+    assert!(
+        told.contains("bad\tGStreamer: no element `rtspsrc`: install gstreamer1.0-plugins-good"),
+        "{told}"
+    );
+}
+
+#[test]
 fn help_tells_about_every_command() {
     let output = Command::new(env!("CARGO_BIN_EXE_vedette")).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    for word in ["serve", "migrate", "user", "import", "config", "VEDETTE_DATA_DIR", "JWT_SECRET", "RUST_LOG"]
-    {
+    for word in [
+        "serve",
+        "migrate",
+        "user",
+        "import",
+        "doctor",
+        "config",
+        "VEDETTE_DATA_DIR",
+        "JWT_SECRET",
+        "RUST_LOG",
+    ] {
         assert!(help.contains(word), "{help}");
     }
     assert!(Path::new(env!("CARGO_BIN_EXE_vedette")).is_file());
