@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 use vedette_events::capture::Captured;
 use vedette_migrations::{Migrator, MigratorTrait as _};
+use vedette_models::pack::Packs;
 
 use crate::alerts::Alerts;
 use crate::auth::{LoginThrottle, Sessions, TokenSigner, TokenTerms};
@@ -325,6 +326,8 @@ async fn choose_pack(config: &mut Config, db: &DatabaseConnection) -> Result<(Ar
     recognition.detection_model = pack.parse().map_err(anyhow::Error::msg)?;
     // The threshold was chosen for the other one.
     recognition.recognition_threshold = None;
+    // A pack of one's own may have no model for it.
+    recognition.attributes &= Packs::get(&pack).is_ok_and(|former| former.attributes.is_some());
     Ok((Arc::new(Vision::from_config(&config.file)?), Some(wanted)))
 }
 

@@ -87,7 +87,7 @@ impl AppState {
             recognition_threshold: file.face_recognition.recognition_threshold.map(|share| share.get()),
             dedup_window_s: file.detection.deduplication_window.get(),
             snapshots: file.detection.save_snapshots,
-            attributes: false,
+            attributes: file.face_recognition.attributes,
             use_gpu: file.performance.use_gpu,
         }
     }

@@ -85,6 +85,8 @@ pub enum VisionStatus {
 pub struct Vision {
     pack: Pack,
     device: Device,
+    /// Whether age and gender are estimated.
+    attributes: bool,
     rules: RecognitionRules,
     analyzer: OnceCell<Arc<Analyzer>>,
     has_failed: AtomicBool,
@@ -96,11 +98,15 @@ impl Vision {
     /// Inference as `config` says. Nothing is loaded yet.
     ///
     /// # Errors
-    /// When the pack is not known or cannot recognise anyone.
+    /// When the pack is not known, cannot recognise anyone, or is to tell age and gender and cannot.
     pub fn from_config(config: &FileConfig) -> Result<Self, ModelError> {
         let pack = Packs::get(config.face_recognition.detection_model.as_str())?;
         pack.require(Role::Detector)?;
         pack.require(Role::Embedder)?;
+        let attributes = config.face_recognition.attributes;
+        if attributes {
+            pack.require(Role::Attributes)?;
+        }
         let fallback = IdentityPolicy::default();
         let recognition = pack.recognition.as_ref();
         let pack_threshold = recognition.map_or(fallback.threshold, |pack| pack.similarity_threshold);
@@ -120,6 +126,7 @@ impl Vision {
         Ok(Self {
             pack,
             device: if config.performance.use_gpu { Device::Auto } else { Device::Cpu },
+            attributes,
             rules,
             analyzer: OnceCell::new(),
             has_failed: AtomicBool::new(false),
@@ -202,9 +209,13 @@ impl Vision {
     }
 
     async fn analyzer(&self) -> Result<Arc<Analyzer>, VisionError> {
-        let (pack_name, device) = (self.pack.name.clone(), self.device);
+        let (pack_name, device, attributes) = (self.pack.name.clone(), self.device, self.attributes);
         let open = || async {
-            let opened = tokio::task::spawn_blocking(move || Analyzer::open(&pack_name, device)).await;
+            let opened = tokio::task::spawn_blocking(move || {
+                let analyzer = Analyzer::open(&pack_name, device)?;
+                if attributes { analyzer.with_attributes(&pack_name, device) } else { Ok(analyzer) }
+            })
+            .await;
             let opened = opened.map_err(|_| VisionError::Interrupted)?;
             opened.map(Arc::new).map_err(|error| VisionError::Models(error.to_string()))
         };

@@ -2,7 +2,7 @@
 //! upright crop read through it straight from the frame. Sampling is plainly bilinear with a black border,
 //! as the networks' own training pictures were made; anything finer changes the embeddings.
 
-use crate::geometry::{Landmarks, Point};
+use crate::geometry::{Landmarks, Point, Rect};
 use crate::image::{ImageView, RgbImage, WarpScratch, warp_rgb};
 
 /// Side of the crops the networks here were trained on.
@@ -56,6 +56,22 @@ impl SimilarityTransform {
         let ratio = side as f32 / CROP_SIDE as f32;
         let template = TEMPLATE.map(|point| Point::new(point.x * ratio, point.y * ratio));
         Self::estimate(landmarks, &template)
+    }
+
+    /// The transform from a frame to a crop of the given side that shows a square of the frame as it is, without turning
+    /// it. Nothing if the square is empty or not made of numbers.
+    pub fn to_square_crop(square: &Rect, side: u32) -> Option<Self> {
+        let side = f64::from(side);
+        let (centre_x, centre_y) = (f64::from(square.centre().x), f64::from(square.centre().y));
+        let a = side / f64::from(square.width);
+        let is_usable = !square.is_empty() && a.is_finite() && a > 1e-9;
+        // Centre to centre as InsightFace does it: half a pixel up and left of where the areas would coincide.
+        is_usable.then_some(Self {
+            a,
+            b: 0.0,
+            shift_x: side / 2.0 - a * centre_x,
+            shift_y: side / 2.0 - a * centre_y,
+        })
     }
 
     /// How many pixels of the result one pixel becomes.
@@ -165,6 +181,24 @@ mod tests {
         let mut broken = TEMPLATE;
         broken[2].x = f32::NAN;
         assert_eq!(SimilarityTransform::to_crop(&broken, CROP_SIDE), None);
+    }
+
+    #[test]
+    fn a_square_crop_shows_the_square_upright() {
+        let to_crop = SimilarityTransform::to_square_crop(&Rect::new(100.0, 40.0, 192.0, 192.0), 96).unwrap();
+        for ((x, y), wanted) in
+            [((196.0, 136.0), (48.0, 48.0)), ((100.0, 40.0), (0.0, 0.0)), ((198.0, 132.0), (49.0, 46.0))]
+        {
+            assert_eq!(to_crop.apply(x, y), wanted);
+        }
+        for empty in [
+            Rect::default(),
+            Rect::new(0.0, 0.0, -4.0, -4.0),
+            Rect::new(f32::NAN, 0.0, 4.0, 4.0),
+            Rect::new(0.0, 0.0, f32::INFINITY, f32::INFINITY),
+        ] {
+            assert_eq!(SimilarityTransform::to_square_crop(&empty, 96), None, "{empty:?}");
+        }
     }
 
     #[test]

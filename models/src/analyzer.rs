@@ -4,11 +4,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::align::{CROP_SIDE, SimilarityTransform};
+use crate::attributes::{AttributeEstimator, Attributes};
 use crate::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
 use crate::embed::{Embedder, Embedding};
 use crate::error::ModelError;
 use crate::files::ModelSource;
-use crate::geometry::Landmarks;
+use crate::geometry::{Landmarks, Rect};
 use crate::photo::Photo;
 use crate::quality::{Quality, QualityIssue};
 use crate::session::Device;
@@ -28,13 +29,16 @@ pub struct AnalyzedFace {
     pub issue: Option<QualityIssue>,
     /// Its embedding.
     pub embedding: Embedding,
+    /// Age and gender, from an analyzer that estimates them.
+    pub attributes: Option<Attributes>,
 }
 
-/// Detector and embedder of one pack.
+/// Detector and embedder of one pack, and its model for age and gender where that is asked for.
 #[derive(Debug, Clone)]
 pub struct Analyzer {
     detector: Arc<Detector>,
     embedder: Arc<Embedder>,
+    estimator: Option<Arc<AttributeEstimator>>,
     options: DetectorOptions,
     /// Buffers of the usual size, of callers that are not detecting now.
     idle_scratch: Arc<Mutex<Vec<DetectScratch>>>,
@@ -51,7 +55,15 @@ impl Analyzer {
 
     /// An analyzer from models at hand.
     pub fn new(detector: Arc<Detector>, embedder: Arc<Embedder>) -> Self {
-        Self { detector, embedder, options: DetectorOptions::default(), idle_scratch: Arc::default() }
+        let options = DetectorOptions::default();
+        Self { detector, embedder, estimator: None, options, idle_scratch: Arc::default() }
+    }
+
+    /// The same with estimates of age and gender, by the model of a pack.
+    pub fn with_attributes(mut self, pack: &str, device: Device) -> Result<Self, ModelError> {
+        let estimator = AttributeEstimator::open(&ModelSource::pack(pack)?, device)?;
+        self.estimator = Some(Arc::new(estimator));
+        Ok(self)
     }
 
     /// The same with other options for its detector.
@@ -72,10 +84,16 @@ impl Analyzer {
         let faces = self.detect(photo)?;
         let landmarks: Vec<Landmarks> = faces.iter().map(|face| face.landmarks).collect();
         let embeddings = self.embedder.embed(&view, &landmarks)?;
-        let analyzed = faces.into_iter().zip(embeddings).map(|(face, embedding)| {
-            let (quality, issue) = Quality::assess_with_issue(&view, &face);
-            AnalyzedFace { face, quality, issue, embedding }
-        });
+        let boxes: Vec<Rect> = faces.iter().map(|face| face.rect).collect();
+        let attributes: Vec<Option<Attributes>> = match &self.estimator {
+            Some(estimator) => estimator.estimate(&view, &boxes)?.into_iter().map(Some).collect(),
+            None => vec![None; faces.len()],
+        };
+        let analyzed =
+            faces.into_iter().zip(embeddings).zip(attributes).map(|((face, embedding), attributes)| {
+                let (quality, issue) = Quality::assess_with_issue(&view, &face);
+                AnalyzedFace { face, quality, issue, embedding, attributes }
+            });
         Ok(analyzed.collect())
     }
 

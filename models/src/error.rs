@@ -29,12 +29,14 @@ pub enum ModelError {
     },
 
     /// A pack has no model for the job it is asked to do.
-    #[error("the model pack `{pack}` has no {role}: choose another pack, or name a model file")]
+    #[error("the model pack `{pack}` has no {role}: take one that has ({known})")]
     NotInPack {
         /// The pack's name.
         pack: String,
         /// The job, such as `embedder`.
         role: &'static str,
+        /// The names of the packs that have one.
+        known: String,
     },
 
     /// A file of a pack is nowhere to be found.

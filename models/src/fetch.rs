@@ -28,6 +28,8 @@ impl FetchOptions {
     /// Where a file can be had.
     fn sources(&self, file: &ModelFile) -> Vec<Source> {
         match &self.from {
+            // Whoever gathers files for a machine without a network need not bring what the program has.
+            _ if file.bundled().is_some() => file.sources.clone(),
             None => file.sources.clone(),
             Some(folder) if folder.is_dir() => {
                 vec![Source::Local { path: folder.join(&file.name), member: None }]

@@ -110,6 +110,11 @@ impl ModelStore {
         self.find_below(&Path::new(&pack.name).join(&file.name))
     }
 
+    /// Whether a pack's file can be read: it is on this machine, or part of this program.
+    pub fn has(&self, pack: &Pack, file: &ModelFile) -> bool {
+        file.bundled().is_some() || self.find(pack, file).is_some()
+    }
+
     /// The path of a pack's file, or an error that names the command that fetches it.
     pub fn require(&self, pack: &Pack, file: &ModelFile) -> Result<PathBuf, ModelError> {
         self.find(pack, file).ok_or_else(|| ModelError::MissingFile {
@@ -119,8 +124,12 @@ impl ModelStore {
         })
     }
 
-    /// Reads a pack's file and checks that it is the one the pack describes.
+    /// Reads a pack's file and checks that it is the one the pack describes. One that is part of this program and lies
+    /// nowhere on the machine comes from the program, with its name as its path.
     pub fn read(&self, pack: &Pack, file: &ModelFile) -> Result<(PathBuf, Vec<u8>), ModelError> {
+        if let (None, Some(bytes)) = (self.find(pack, file), file.bundled()) {
+            return Ok((PathBuf::from(&file.name), bytes.to_vec()));
+        }
         let path = self.require(pack, file)?;
         let bytes = read_model_bytes(&path)?;
         if let Some(expected) = &file.sha256 {

@@ -4,7 +4,10 @@
 
 pub mod align;
 pub mod analyzer;
+pub mod attributes;
 pub mod batch;
+mod bundled;
+mod crops;
 pub mod detect;
 pub mod embed;
 pub mod error;

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::bundled;
 use crate::error::ModelError;
 
 /// The pack that is used when nobody names one: free for commercial use.
@@ -137,6 +138,8 @@ pub enum EmbedderArchitecture {
 pub enum AttributesArchitecture {
     /// InsightFace's genderage.
     Genderage,
+    /// SSR-Net for the age and mini-Xception for the gender, in genderage's form.
+    Ssrnet,
 }
 
 /// When two embeddings are the same person.
@@ -195,6 +198,9 @@ pub enum Source {
         /// The file's name inside the zip archive, when the address is one. It may lie in any folder there.
         member: Option<String>,
     },
+    /// A file that is part of this program, by its name there. It need not be fetched: where it lies nowhere, the program's
+    /// own is used.
+    Bundled(String),
     /// A file on this machine, or a member of an archive here.
     Local {
         /// The path.
@@ -323,6 +329,16 @@ impl Packs {
     }
 }
 
+impl ModelFile {
+    /// Its bytes, if it is part of this program.
+    pub(crate) fn bundled(&self) -> Option<&'static [u8]> {
+        self.sources.iter().find_map(|source| match source {
+            Source::Bundled(name) => bundled::bytes(name),
+            _ => None,
+        })
+    }
+}
+
 impl Runtime {
     /// The library for the machine this runs on.
     pub fn for_this_machine(&self) -> Option<&ModelFile> {
@@ -342,7 +358,12 @@ impl Pack {
 
     /// The file that does a job, or an error that says the pack has none.
     pub fn require(&self, role: Role) -> Result<&ModelFile, ModelError> {
-        self.model(role).ok_or_else(|| ModelError::NotInPack { pack: self.name.clone(), role: role.as_str() })
+        self.model(role).ok_or_else(|| {
+            let has_one = |pack: &&Self| pack.model(role).is_some();
+            let names = |packs: &Packs| packs.iter().filter(has_one).map(|pack| pack.name.clone()).collect();
+            let known: Vec<String> = Packs::builtin().map(names).unwrap_or_default();
+            ModelError::NotInPack { pack: self.name.clone(), role: role.as_str(), known: known.join(", ") }
+        })
     }
 
     /// All files of the pack.

@@ -78,9 +78,9 @@ fn asks_for_consent(pack: &Pack) -> Result<bool> {
 fn list() -> Result<()> {
     let store = ModelStore::locate();
     for pack in Packs::builtin()?.iter() {
-        let (present, total) = pack.files().fold((0, 0), |(present, total), file| {
-            (present + usize::from(store.find(pack, file).is_some()), total + 1)
-        });
+        let (present, total) = pack
+            .files()
+            .fold((0, 0), |(present, total), file| (present + usize::from(store.has(pack, file)), total + 1));
         let state = match present {
             0 => "not here".to_owned(),
             _ if present == total => "here".to_owned(),

@@ -103,6 +103,8 @@ pub struct FaceRecognitionConfig {
     pub detection_model: PackName,
     /// Least cosine similarity to name someone; `None` = the pack's.
     pub recognition_threshold: Option<Share>,
+    /// Whether age and gender are estimated.
+    pub attributes: bool,
     /// Enrolment.
     pub registration: RegistrationConfig,
 }

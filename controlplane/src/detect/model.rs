@@ -5,6 +5,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use vedette_events::{BoundingBox, Gender};
 use vedette_models::analyzer::AnalyzedFace;
+use vedette_models::attributes::Attributes;
 use vedette_models::gallery::Match;
 
 use crate::openapi::{files, form};
@@ -106,7 +107,7 @@ impl From<Match<'_>> for PersonView {
 }
 
 impl FaceView {
-    /// A face of a picture of that size. This version estimates neither age nor gender.
+    /// A face of a picture of that size.
     pub(super) fn new(face: &AnalyzedFace, (width, height): (u32, u32), person: Option<PersonView>) -> Self {
         let detected = &face.face;
         let landmarks = detected.landmarks.iter().map(|point| PointView { x: point.x, y: point.y }).collect();
@@ -115,11 +116,15 @@ impl FaceView {
             confidence: detected.score,
             landmarks,
             quality: face.quality.score,
-            age: None,
-            gender: None,
+            age: face.attributes.map(|seen| seen.age_years.round()),
+            gender: face.attributes.map(|seen| apparent_gender(&seen)),
             person,
         }
     }
+}
+
+fn apparent_gender(attributes: &Attributes) -> Gender {
+    if attributes.female_probability >= 0.5 { Gender::Female } else { Gender::Male }
 }
 
 /// The box in whole pixels, inside the picture, at least one pixel large.

@@ -93,7 +93,7 @@ pub(crate) async fn pack_to_serve(db: &DatabaseConnection, wanted: &str) -> Resu
 /// Whether all files of a pack are on this machine.
 fn is_at_hand(pack: &str) -> bool {
     let store = ModelStore::locate();
-    let files_are_there = |pack: Pack| pack.files().all(|file| store.find(&pack, file).is_some());
+    let files_are_there = |pack: Pack| pack.files().all(|file| store.has(&pack, file));
     Packs::get(pack).is_ok_and(files_are_there)
 }
 

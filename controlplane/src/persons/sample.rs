@@ -162,6 +162,7 @@ mod tests {
             quality: Quality { score: 0.8, ..Quality::default() },
             issue: None,
             embedding: embedding(0.0),
+            attributes: None,
         }
     }
 

@@ -1,9 +1,10 @@
 //! Looking at pictures that are sent.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::TestApp;
 use crate::media::{Form, THREE_OF_ONE, jpeg, photo, png_bomb, side_by_side};
+use crate::workers::beat;
 
 #[test]
 fn faces_are_found_and_named() {
@@ -36,7 +37,28 @@ fn faces_are_found_and_named() {
 
     let wall = jpeg(&image::RgbImage::from_pixel(320, 240, image::Rgb([90, 120, 90])).into());
     let empty = Form::default().file("image", "wall.jpg", &wall).send(&admin, "/api/detect").expect(200);
-    assert_eq!(empty["faces"], serde_json::json!([]));
+    assert_eq!(empty["faces"], json!([]));
+}
+
+#[test]
+fn age_and_gender_are_estimated_if_the_settings_say_so_at_cameras_too() {
+    let app =
+        TestApp::with("security: {force_password_change: false}\nface_recognition: {attributes: true}\n");
+    let admin = app.admin();
+    let answer = Form::default()
+        .file("image", "biden.jpg", &photo("biden.jpg"))
+        .send(&admin, "/api/detect")
+        .expect(200);
+    let face = &answer["faces"][0];
+    let age = face["age"].as_f64().unwrap();
+    assert!((55.0..80.0).contains(&age) && age.fract() == 0.0, "{answer}");
+    assert_eq!(face["gender"], "male");
+
+    let camera = json!({ "id": "cam", "url": "rtsp://10.0.0.7/stream1" });
+    admin.post("/api/cameras", &camera).expect(201);
+    admin.post("/api/cameras/cam/start", &json!({})).expect(200);
+    let assigned = beat(&app.worker(), "local", &[]);
+    assert_eq!(assigned[0]["settings"]["attributes"], true, "{assigned}");
 }
 
 #[test]

@@ -4,20 +4,15 @@
 mod arcface;
 mod sface;
 
-use std::sync::Mutex;
-
-use ort::session::Session;
-use ort::value::ValueType;
-
 use crate::align::{CROP_SIDE, SimilarityTransform};
-use crate::batch::BatchedModel;
+use crate::crops::{CropNetwork, CropNetworkOptions};
 use crate::error::ModelError;
-use crate::files::ModelSource;
+use crate::files::{LoadedModel, ModelSource};
 use crate::gallery::dot;
 use crate::geometry::Landmarks;
-use crate::image::{ImageView, TensorLayout, WarpScratch, warp_rgb};
+use crate::image::ImageView;
 use crate::pack::{EmbedderArchitecture, Role};
-use crate::session::{Device, SessionOptions, SessionPool};
+use crate::session::Device;
 
 /// SFace's embeddings are this long; other networks named by their path are taken for ArcFace.
 const SFACE_DIMENSION: usize = 128;
@@ -68,179 +63,67 @@ pub(crate) fn normalised(vector: &[f32]) -> Option<Box<[f32]>> {
 /// An embedder's weights, shared by all streams of a process.
 #[derive(Debug)]
 pub struct Embedder {
-    model: BatchedModel,
-    model_name: String,
-    layout: TensorLayout,
-    side: u32,
-    dimension: usize,
-    /// Buffers of callers that are not embedding now.
-    idle_scratch: Mutex<Vec<EmbedScratch>>,
-}
-
-#[derive(Debug, Default)]
-struct EmbedScratch {
-    warp: WarpScratch,
-    tensor: Vec<f32>,
-}
-
-/// What a model's inputs and outputs say about it.
-struct Shape {
-    side: u32,
-    dimension: usize,
-    takes_batches: bool,
+    network: CropNetwork,
 }
 
 impl Embedder {
     /// Reads an embedder and opens a session on it.
     pub fn open(source: &ModelSource, device: Device) -> Result<Self, ModelError> {
-        let model = source.load(Role::Embedder)?;
-        let described = model.pack.as_ref().and_then(|pack| pack.embedder.as_ref());
-        let options = SessionOptions { device, label: model.name.clone(), ..SessionOptions::default() };
-        let sessions = SessionPool::open(model.bytes, options)?;
+        let LoadedModel { name, bytes, pack } = source.load(Role::Embedder)?;
+        let described = pack.as_ref().and_then(|pack| pack.embedder.as_ref());
         let side = described.map_or(CROP_SIDE, |embedder| embedder.input_size);
-        let shape = sessions.run(|session| inspect(session, &model.name, side))?;
-        if let Some(embedder) = described
-            && embedder.dimension != shape.dimension
-        {
-            let reason = format!(
-                "its pack says it makes {} numbers, it makes {}",
-                embedder.dimension, shape.dimension
-            );
-            return Err(ModelError::InvalidModel { model: model.name, reason });
-        }
-        let architecture = described.map_or(
-            if shape.dimension == SFACE_DIMENSION {
+        let options = CropNetworkOptions { name, bytes, device, kind: "an embedder", side };
+        let network = CropNetwork::open(options, |dimension| {
+            let guessed = if dimension == SFACE_DIMENSION {
                 EmbedderArchitecture::Sface
             } else {
                 EmbedderArchitecture::Arcface
-            },
-            |embedder| embedder.architecture,
-        );
-        let layout = match architecture {
-            EmbedderArchitecture::Sface => sface::LAYOUT,
-            EmbedderArchitecture::Arcface => arcface::LAYOUT,
-        };
-        let side = shape.side as usize;
-        Ok(Self {
-            model: BatchedModel::new(sessions, &[3, side, side], shape.takes_batches),
-            model_name: model.name,
-            layout,
-            side: shape.side,
-            dimension: shape.dimension,
-            idle_scratch: Mutex::new(Vec::new()),
-        })
+            };
+            match described.map_or(guessed, |embedder| embedder.architecture) {
+                EmbedderArchitecture::Sface => sface::LAYOUT,
+                EmbedderArchitecture::Arcface => arcface::LAYOUT,
+            }
+        })?;
+        if let Some(embedder) = described
+            && embedder.dimension != network.row_length()
+        {
+            let reason = format!(
+                "its pack says it makes {} numbers, it makes {}",
+                embedder.dimension,
+                network.row_length()
+            );
+            return Err(ModelError::InvalidModel { model: network.name().into(), reason });
+        }
+        Ok(Self { network })
     }
 
     /// How many numbers an embedding has.
     pub fn dimension(&self) -> usize {
-        self.dimension
+        self.network.row_length()
     }
 
     /// The model's name, as events and metadata carry it.
     pub fn model_name(&self) -> &str {
-        &self.model_name
+        self.network.name()
     }
 
     /// What the model runs on.
     pub fn device(&self) -> Device {
-        self.model.sessions().device()
+        self.network.device()
     }
 
     /// Embeds faces of one picture, each found by its landmarks, in their order.
     pub fn embed(&self, view: &ImageView, faces: &[Landmarks]) -> Result<Vec<Embedding>, ModelError> {
-        let mut scratch = self.lock_scratch().pop().unwrap_or_default();
-        let embedded = self.embed_with(view, faces, &mut scratch);
-        self.lock_scratch().push(scratch);
-        embedded
+        let cannot_align =
+            || self.network.unexpected("cannot align a face whose five landmarks are one place".into());
+        let to_crop = |face| SimilarityTransform::to_crop(face, self.network.side()).ok_or_else(cannot_align);
+        let to_crops = faces.iter().map(to_crop).collect::<Result<Vec<_>, _>>()?;
+        let rows = self.network.run(view, &to_crops)?;
+        let without_direction = || self.network.unexpected("gave an embedding without direction".into());
+        rows.chunks_exact(self.dimension())
+            .map(|vector| Embedding::from_vector(vector).ok_or_else(without_direction))
+            .collect()
     }
-
-    fn lock_scratch(&self) -> std::sync::MutexGuard<'_, Vec<EmbedScratch>> {
-        self.idle_scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn embed_with(
-        &self,
-        view: &ImageView,
-        faces: &[Landmarks],
-        scratch: &mut EmbedScratch,
-    ) -> Result<Vec<Embedding>, ModelError> {
-        let mut embeddings = Vec::with_capacity(faces.len());
-        for batch in faces.chunks(self.model.max_rows()) {
-            self.write_batch(view, batch, scratch)?;
-            let values = self.model.run(&scratch.tensor)?;
-            if values.len() != batch.len() * self.dimension {
-                return Err(self.unexpected(format!(
-                    "gave {} numbers for {} faces",
-                    values.len(),
-                    batch.len()
-                )));
-            }
-            for vector in values.chunks_exact(self.dimension) {
-                let embedding = Embedding::from_vector(vector);
-                embeddings.push(
-                    embedding.ok_or_else(|| self.unexpected("gave an embedding without direction".into()))?,
-                );
-            }
-        }
-        Ok(embeddings)
-    }
-
-    /// Aligns the faces into the tensor, one after the other.
-    fn write_batch(
-        &self,
-        view: &ImageView,
-        batch: &[Landmarks],
-        scratch: &mut EmbedScratch,
-    ) -> Result<(), ModelError> {
-        let side = self.side as usize;
-        let plane_length = side * side;
-        let EmbedScratch { warp, tensor } = scratch;
-        tensor.resize(batch.len() * 3 * plane_length, 0.0);
-        for (face, target) in batch.iter().zip(tensor.chunks_exact_mut(3 * plane_length)) {
-            let to_crop = SimilarityTransform::to_crop(face, self.side).ok_or_else(|| {
-                self.unexpected("cannot align a face whose five landmarks are one place".into())
-            })?;
-            warp_rgb(view, &to_crop.inverse(), self.side, warp, |row, red, green, blue| {
-                self.layout.write_row(target, plane_length, row * side, [red, green, blue]);
-            });
-        }
-        Ok(())
-    }
-
-    fn unexpected(&self, reason: String) -> ModelError {
-        ModelError::UnexpectedTensor { model: self.model_name.clone(), reason }
-    }
-}
-
-/// Reads what a model takes and makes; `side` stands in for an input of free size.
-fn inspect(session: &Session, model_name: &str, side: u32) -> Result<Shape, ModelError> {
-    let invalid = |reason: String| ModelError::InvalidModel { model: model_name.into(), reason };
-    let ([input], [output, ..]) = (session.inputs(), session.outputs()) else {
-        return Err(invalid("an embedder has one input and an output".into()));
-    };
-    let (ValueType::Tensor { shape: takes, .. }, ValueType::Tensor { shape: makes, .. }) =
-        (input.dtype(), output.dtype())
-    else {
-        return Err(invalid("its input or output is not a tensor".into()));
-    };
-    let [batch, 3, height, width] = takes[..] else {
-        return Err(invalid(format!("an embedder takes [faces, 3, side, side], this model {takes:?}")));
-    };
-    if height != width {
-        return Err(invalid(format!("an embedder takes squares, this model {width}×{height}")));
-    }
-    let dimension = match makes.last() {
-        Some(dimension @ 1..=4096) => *dimension as usize,
-        _ => return Err(invalid(format!("an embedder makes [faces, numbers], this model {makes:?}"))),
-    };
-    // A batch that is fixed to more than one face would have to be filled up: no known export is.
-    let takes_batches = match batch {
-        1 => false,
-        free if free < 0 => true,
-        fixed => return Err(invalid(format!("it takes exactly {fixed} faces at a time"))),
-    };
-    let side = if height > 0 { u32::try_from(height).unwrap_or(side) } else { side };
-    Ok(Shape { side, dimension, takes_batches })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{Progress, failed};
+use crate::bundled;
 use crate::error::ModelError;
 use crate::pack::Source;
 
@@ -75,6 +76,12 @@ impl Workspace {
             Source::Https { url, member: None } => {
                 let target = self.next_file();
                 download(url, &target, limit_bytes, progress)
+            }
+            Source::Bundled(name) => {
+                let bytes = bundled::bytes(name).ok_or("it is not part of this program")?;
+                let target = self.next_file();
+                fs::write(&target, bytes).map_err(|error| format!("{}: {error}", target.display()))?;
+                Ok(target)
             }
             Source::Local { path, member: Some(member) } => self.extract(path, member, limit_bytes),
             Source::Local { path, member: None } => {
@@ -241,6 +248,7 @@ impl fmt::Display for Source {
         match self {
             Self::Pip { requirement, .. } => write!(formatter, "pip ({requirement})"),
             Self::Https { url, .. } => formatter.write_str(url),
+            Self::Bundled(_) => formatter.write_str("this program"),
             Self::Local { path, .. } => write!(formatter, "{}", path.display()),
         }
     }

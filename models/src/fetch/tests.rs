@@ -91,8 +91,10 @@ fn write_zip(path: &Path, member: &str, content: &[u8]) {
     archive.finish().unwrap();
 }
 
-const FETCHED: [&str; 3] = [
+/// The second of these is part of the program, whatever the sources of the others are.
+const FETCHED: [&str; 4] = [
     "onnxruntime/libonnxruntime.so",
+    "opencv/age_gender_ssrnet.onnx",
     "opencv/face_detection_yunet_2023mar_int8bq.onnx",
     "opencv/face_recognition_sface_2021dec_int8bq.onnx",
 ];
@@ -108,7 +110,7 @@ fn files_arrive_from_a_plain_file_and_are_not_fetched_twice() {
 
     let (result, told) = scene.fetch();
     result.unwrap();
-    assert_eq!(told.len(), 3);
+    assert_eq!(told.len(), FETCHED.len());
     assert!(told.iter().all(|line| line.ends_with("already there")), "{told:?}");
 }
 
@@ -170,9 +172,13 @@ fn damaged_file_is_replaced() {
         vec![local(&origin.join("model"), None)]
     });
     scene.fetch().0.unwrap();
-    std::fs::write(scene.models().join(FETCHED[1]), b"damaged").unwrap();
+    for damaged in FETCHED {
+        std::fs::write(scene.models().join(damaged), b"damaged").unwrap();
+    }
     scene.fetch().0.unwrap();
-    assert_eq!(std::fs::read(scene.models().join(FETCHED[1])).unwrap(), CONTENT);
+    assert_eq!(std::fs::read(scene.models().join(FETCHED[2])).unwrap(), CONTENT);
+    let bundled = crate::bundled::bytes("age_gender_ssrnet.onnx").unwrap();
+    assert_eq!(std::fs::read(scene.models().join(FETCHED[1])).unwrap(), bundled);
 }
 
 #[test]
@@ -222,7 +228,9 @@ fn restricted_licence_must_be_accepted() {
 fn a_folder_or_an_archive_stands_in_for_all_sources() {
     let nowhere = |origin: &Path| vec![local(&origin.join("not there"), None)];
     let files = |scene: &Scene| {
-        let named = scene.pack.files().map(|file| (file.name.clone(), CONTENT));
+        // What is part of the program need not be brought.
+        let brought = scene.pack.files().filter(|file| file.bundled().is_none());
+        let named = brought.map(|file| (file.name.clone(), CONTENT));
         named.chain([("libonnxruntime.so".to_owned(), b"a library".as_slice())]).collect::<Vec<_>>()
     };
     let fetch_from = |scene: &Scene, from: PathBuf| {

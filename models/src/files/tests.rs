@@ -45,6 +45,20 @@ fn folder_pack_without_its_file_says_where_it_belongs() {
 }
 
 #[test]
+fn what_is_part_of_the_program_need_not_be_on_the_machine() {
+    let source = ModelSource::pack("opencv").unwrap();
+    let pack = Packs::get("opencv").unwrap();
+    let file = pack.require(Role::Attributes).unwrap();
+    let (_folder, store) = store_with(&[]);
+    assert!(store.has(&pack, file) && !store.has(&pack, pack.require(Role::Detector).unwrap()));
+    assert_eq!(source.load_from(&store, Role::Attributes).unwrap().name, "age_gender_ssrnet");
+    // One that lies there is used, and so has to be right.
+    let (_folder, store) = store_with(&[("opencv/age_gender_ssrnet.onnx", b"not the model")]);
+    let error = source.load_from(&store, Role::Attributes).unwrap_err();
+    assert!(matches!(error, ModelError::WrongHash { .. }), "{error}");
+}
+
+#[test]
 fn file_that_is_no_model_is_named_with_its_path() {
     let (folder, store) = store_with(&[("notes.onnx", b"these are not the bytes you are looking for")]);
     let path = folder.path().join("notes.onnx");

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{ModelFile, Pack};
+use super::{ModelFile, Pack, Source};
+use crate::bundled;
 
 impl Pack {
     /// What the types cannot say: names stay inside the folder, hashes are hashes, thresholds are in range.
@@ -36,6 +37,13 @@ impl ModelFile {
         let is_plain = Path::new(&self.name).file_name().is_some_and(|name| name == self.name.as_str());
         if !is_plain {
             return Err(format!("`{}` is not a plain file name", self.name));
+        }
+        for source in &self.sources {
+            if let Source::Bundled(name) = source
+                && bundled::bytes(name).is_none()
+            {
+                return Err(format!("no file `{name}` is part of this program"));
+            }
         }
         match &self.sha256 {
             Some(hash)

@@ -24,6 +24,18 @@ fn default_pack_is_complete_and_free_for_commercial_use() {
 }
 
 #[test]
+fn the_file_for_age_and_gender_is_part_of_the_program() {
+    let pack = Packs::get(DEFAULT_PACK).unwrap();
+    let file = pack.require(Role::Attributes).unwrap();
+    let bytes = file.bundled().unwrap();
+    assert_eq!(file.sha256.as_deref(), Some(crate::files::sha256_hex(bytes).as_str()));
+    assert_eq!(file.size_bytes, Some(bytes.len() as u64));
+
+    let message = refusal(&TEXT.replace("bundled: age_gender", "bundled: agegender"));
+    assert!(message.contains("no file `agegender_ssrnet.onnx` is part of this program"), "{message}");
+}
+
+#[test]
 fn research_packs_are_marked_as_such() {
     for name in ["buffalo_l", "buffalo_m", "buffalo_s", "antelopev2"] {
         let pack = Packs::get(name).unwrap();
@@ -108,7 +120,15 @@ embedder:
     std::fs::write(folder.path().join("pack.yaml"), description).unwrap();
     let pack = Packs::get(folder.path().to_str().unwrap()).unwrap();
     assert_eq!(pack.embedder.as_ref().unwrap().dimension, 256);
-    assert!(pack.require(Role::Detector).unwrap_err().to_string().contains("has no detector"));
+    for (role, missing) in
+        [(Role::Detector, "has no detector"), (Role::Attributes, "has no model for age and gender")]
+    {
+        let message = pack.require(role).unwrap_err().to_string();
+        assert!(
+            message.contains(missing) && message.contains("buffalo_l") && message.contains("opencv"),
+            "{message}"
+        );
+    }
 
     std::fs::write(folder.path().join("pack.yaml"), description.replace("dimension", "dimensions")).unwrap();
     let message = Packs::get(folder.path().to_str().unwrap()).unwrap_err().to_string();

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use gst::glib;
 use vedette_models::ModelError;
+use vedette_models::attributes::AttributeEstimator;
 use vedette_models::detect::Detector;
 use vedette_models::embed::Embedder;
 use vedette_models::files::ModelSource;
@@ -74,6 +75,14 @@ impl ModelChoice {
     pub(crate) fn embedder(&self) -> Result<Arc<Embedder>, ModelError> {
         static EMBEDDERS: LazyLock<Shared<ModelChoice, Embedder>> = LazyLock::new(Shared::default);
         EMBEDDERS.get(self, || Embedder::open(&self.source()?, self.device.into()))
+    }
+
+    /// The pack's model for age and gender, opened if nobody has it open. The file that may take the place of the pack's
+    /// embedder has nothing to do with it.
+    pub(crate) fn attribute_estimator(&self) -> Result<Arc<AttributeEstimator>, ModelError> {
+        static ESTIMATORS: LazyLock<Shared<ModelChoice, AttributeEstimator>> = LazyLock::new(Shared::default);
+        let of_pack = Self { model: None, ..self.clone() };
+        ESTIMATORS.get(&of_pack, || AttributeEstimator::open(&of_pack.source()?, self.device.into()))
     }
 }
 

@@ -170,7 +170,8 @@ impl Track {
             self.identity = Some(identity.clone());
         }
         if let Some(age) = &face.age {
-            self.age = Some(age.years);
+            // Less than a year of it is noise.
+            self.age = Some(age.years.round());
         }
         if let Some(gender) = &face.gender {
             self.gender = Some(gender.gender);

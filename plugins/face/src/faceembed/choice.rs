@@ -1,6 +1,8 @@
-//! Which crops are worth embedding: pure arithmetic on qualities and times.
+//! Which crops are worth embedding, and what those of a track say together: pure arithmetic on qualities and times.
 
 use std::collections::HashMap;
+
+use vedette_models::attributes::{Attributes, FusedAttributes};
 
 /// Crops of one moment look alike: the next one of a track is taken after this long, …
 const SPACING_MS: u64 = 120;
@@ -44,6 +46,7 @@ struct Crops {
     best: f32,
     last_ms: u64,
     seen_ms: u64,
+    attributes: FusedAttributes,
 }
 
 impl Choice {
@@ -76,6 +79,16 @@ impl Choice {
         }
         chosen.sort_unstable();
         chosen
+    }
+
+    /// Takes into account what a chosen crop says of age and gender.
+    pub(super) fn fuse(&mut self, track_id: u64, crop: &Attributes, quality: f32) {
+        self.tracks.entry(track_id).or_default().attributes.add(crop, quality);
+    }
+
+    /// What the crops of a track say together of age and gender; nothing before the first one.
+    pub(super) fn attributes(&self, track_id: u64) -> Option<Attributes> {
+        self.tracks.get(&track_id)?.attributes.mean()
     }
 
     /// Forgets tracks that ended or have not been seen for long.
@@ -170,5 +183,19 @@ mod tests {
         assert_eq!(choice.choose(1, &[face(1, 0.7)], LIMITS), [1]);
         choice.forget(20_000, &[]);
         assert!(choice.tracks.is_empty());
+    }
+
+    #[test]
+    fn a_track_has_one_age_and_one_gender_until_it_ends() {
+        let mut choice = Choice::default();
+        choice.choose(0, &[face(1, 0.7), face(2, 0.7)], LIMITS);
+        assert_eq!(choice.attributes(1), None);
+        choice.fuse(1, &Attributes { age_years: 20.0, female_probability: 0.2 }, 0.5);
+        choice.fuse(1, &Attributes { age_years: 50.0, female_probability: 0.8 }, 1.0);
+        let fused = choice.attributes(1).map(|seen| (seen.age_years, seen.female_probability));
+        assert!(fused.is_some_and(|(age, female)| (age - 40.0).abs() < 1e-3 && (female - 0.6).abs() < 1e-3));
+        assert_eq!(choice.attributes(2), None);
+        choice.forget(0, &[1]);
+        assert_eq!(choice.attributes(1), None);
     }
 }

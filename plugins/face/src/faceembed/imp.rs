@@ -1,4 +1,5 @@
-//! The body of `faceembed`: judges the crops of a frame, embeds the chosen ones together, writes both down.
+//! The body of `faceembed`: judges the crops of a frame, embeds the chosen ones together, estimates their age and gender
+//! if asked to, writes all of it down.
 
 #![expect(missing_docs, reason = "the accessors the macro makes are documented by the blurbs")]
 
@@ -13,9 +14,10 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::VideoInfo;
 use vedette_models::ModelError;
+use vedette_models::attributes::{AttributeEstimator, Attributes};
 use vedette_models::detect::DetectedFace;
 use vedette_models::embed::Embedder;
-use vedette_models::geometry::Landmarks;
+use vedette_models::geometry::{Landmarks, Rect};
 use vedette_models::image::ImageView;
 use vedette_models::pack::DEFAULT_PACK;
 use vedette_models::quality::Quality;
@@ -23,7 +25,7 @@ use vedette_models::quality::Quality;
 use super::choice::{Candidate, Choice, Limits};
 use crate::frame::{self, FrameError, FrameTime};
 use crate::instance::{self, Device, ModelChoice};
-use crate::meta::{self, Embedding, Face, FrameInfo, QualityFigures};
+use crate::meta::{self, Age, Embedding, Face, FrameInfo, Gender, QualityFigures};
 use crate::stats::{self, Figures};
 use crate::warn::WarnGate;
 
@@ -73,6 +75,7 @@ impl Settings {
 
 struct State {
     embedder: Arc<Embedder>,
+    estimator: Option<Arc<AttributeEstimator>>,
     info: Option<VideoInfo>,
     choice: Choice,
     /// Somebody before us follows faces: one without a number is too new.
@@ -124,7 +127,7 @@ pub struct FaceEmbed {
     )]
     #[property(
         name = "attributes", get, set, type = bool, member = attributes, default = false, mutable_ready,
-        nick = "Attributes", blurb = "Whether age and gender are estimated (needs a pack with a model for it)"
+        nick = "Attributes", blurb = "Whether age and gender of the embedded crops are estimated (needs a pack with a model for it)"
     )]
     settings: Mutex<Settings>,
     state: Mutex<Option<State>>,
@@ -186,12 +189,6 @@ impl BaseTransformImpl for FaceEmbed {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
-        if settings.attributes {
-            return Err(gst::error_msg!(
-                gst::ResourceError::Settings,
-                ("the pack `{}` has no model for age and gender: set attributes=false", settings.pack)
-            ));
-        }
         let choice = ModelChoice {
             pack: settings.pack,
             model: settings.model.map(PathBuf::from),
@@ -200,10 +197,21 @@ impl BaseTransformImpl for FaceEmbed {
         };
         let embedder = choice.embedder().map_err(|error| instance::start_error(&error))?;
         gst::info!(CAT, imp = self, "{} on {}", embedder.model_name(), embedder.device().as_str());
+        let estimator = if settings.attributes {
+            Some(choice.attribute_estimator().map_err(|error| attributes_error(&error))?)
+        } else {
+            None
+        };
         self.figures.reset();
         self.warnings.reset();
-        *self.state() =
-            Some(State { embedder, info: None, choice: Choice::default(), tracked: false, clock_ms: 0 });
+        *self.state() = Some(State {
+            embedder,
+            estimator,
+            info: None,
+            choice: Choice::default(),
+            tracked: false,
+            clock_ms: 0,
+        });
         Ok(())
     }
 
@@ -258,7 +266,8 @@ impl FaceEmbed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Judges every face with points, embeds the chosen ones. No lock is held while pictures are looked at.
+    /// Judges every face with points, embeds the chosen ones and estimates their age and gender. No lock is held while
+    /// pictures are looked at.
     fn embed(
         &self,
         buffer: &mut gst::BufferRef,
@@ -267,17 +276,20 @@ impl FaceEmbed {
         time: FrameTime,
     ) -> Result<(), EmbedError> {
         let limits = self.settings().limits();
-        let (embedder, info, tracked, now_ms) = {
+        let (embedder, estimator, info, tracked, now_ms) = {
             let mut guard = self.state();
-            let Some(State { embedder, info: Some(info), tracked, clock_ms, choice }) = &mut *guard else {
+            let Some(State { embedder, estimator, info: Some(info), tracked, clock_ms, choice }) =
+                &mut *guard
+            else {
                 return Err(FrameError::NoFormat.into());
             };
             *tracked |= frame_info.tracked || faces.iter().any(|face| face.track_id.is_some());
             *clock_ms = time.running.map_or(*clock_ms + UNTIMED_FRAME_MS, gst::ClockTime::mseconds);
             choice.forget(*clock_ms, &frame_info.ended);
-            (embedder.clone(), info.clone(), *tracked, *clock_ms)
+            (embedder.clone(), estimator.clone(), info.clone(), *tracked, *clock_ms)
         };
-        if !faces.iter().any(|face| face.landmarks.is_some()) {
+        let has_points = faces.iter().any(|face| face.landmarks.is_some());
+        if faces.is_empty() || !has_points && estimator.is_none() {
             return Ok(());
         }
         let mut params = vec![Vec::new(); faces.len()];
@@ -311,13 +323,68 @@ impl FaceEmbed {
                 };
                 params[*index].push((&embedding).into());
             }
+            let Some(estimator) = &estimator else { return Ok(()) };
+            let boxes: Vec<Rect> = chosen.iter().map(|index| faces[*index].rect).collect();
+            let estimates = estimator.estimate(view, &boxes)?;
+            for (index, crop) in chosen.iter().zip(&estimates) {
+                match faces[*index].track_id {
+                    Some(id) => self.fuse(id, crop, quality_of(&judged, *index)),
+                    None => params[*index].extend(attribute_params(crop, estimator.model_name())),
+                }
+            }
             Ok(())
         };
-        let worked = frame::with_view(buffer, &info, work)?;
+        let worked = if has_points { frame::with_view(buffer, &info, work)? } else { Ok(()) };
+        if let Some(estimator) = &estimator {
+            self.tell_attributes(faces, estimator.model_name(), &mut params);
+        }
         // What was judged before a failure is still worth having.
         meta::annotate(buffer, params);
         Ok(worked?)
     }
+
+    fn fuse(&self, track_id: u64, crop: &Attributes, quality: f32) {
+        if let Some(state) = &mut *self.state() {
+            state.choice.fuse(track_id, crop, quality);
+        }
+    }
+
+    /// Writes on every face of a track what its crops so far say together.
+    fn tell_attributes(&self, faces: &[Face], model_name: &str, params: &mut [Vec<gst::Structure>]) {
+        let guard = self.state();
+        let Some(state) = &*guard else { return };
+        for (face, params) in faces.iter().zip(params) {
+            if let Some(fused) = face.track_id.and_then(|id| state.choice.attributes(id)) {
+                params.extend(attribute_params(&fused, model_name));
+            }
+        }
+    }
+}
+
+/// A start that fails for want of a model for age and gender; the rest of the element could do without one.
+fn attributes_error(error: &ModelError) -> gst::ErrorMessage {
+    match error {
+        ModelError::NotInPack { .. } => {
+            gst::error_msg!(gst::ResourceError::Settings, ("{error}, or set attributes=false"))
+        }
+        _ => instance::start_error(error),
+    }
+}
+
+fn attribute_params(attributes: &Attributes, model_name: &str) -> [gst::Structure; 2] {
+    let female = f64::from(attributes.female_probability);
+    let (gender, confidence) = if female >= 0.5 {
+        (vedette_events::Gender::Female, female)
+    } else {
+        (vedette_events::Gender::Male, 1.0 - female)
+    };
+    let age = Age { years: attributes.age_years, model_name: model_name.into() };
+    let gender = Gender { gender, confidence, model_name: model_name.into() };
+    [(&age).into(), (&gender).into()]
+}
+
+fn quality_of(judged: &[(usize, Quality)], face: usize) -> f32 {
+    judged.iter().find(|(index, _)| *index == face).map_or(0.0, |(_, quality)| quality.score)
 }
 
 /// The quality of each face that can be judged.

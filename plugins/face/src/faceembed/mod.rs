@@ -2,7 +2,8 @@
 //! compared.
 //!
 //! Embedding is the dear step of the whole chain, so it is done per track, not per frame: the first good
-//! crop at once, a few more as time passes, and after that only clearly better ones.
+//! crop at once, a few more as time passes, and after that only clearly better ones. Age and gender, if asked for, are
+//! estimated from the same crops and told once for the whole track.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! facedetect ! facetrack ! faceembed \
