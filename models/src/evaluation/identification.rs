@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::rate::{Rate, allowed_errors};
-use super::{EvaluationError, reaching, sort};
+use super::{EvaluationError, MAX_PHOTOS, reaching, sort};
 use crate::embed::Embedding;
 use crate::gallery::Gallery;
 use crate::identity::lead;
@@ -74,9 +74,14 @@ impl Identification {
     /// Measures with the photos of `people`, who are all different. People without photos count nothing.
     ///
     /// # Errors
-    /// When there are not two people, nobody has two photos, or the protocol or an embedding does not fit.
+    /// When there are not two people, nobody has two photos, there are more than [`MAX_PHOTOS`], or the protocol or an
+    /// embedding does not fit.
     pub fn measure(people: &[Vec<Embedding>], protocol: &Protocol) -> Result<Self, EvaluationError> {
         let people: Vec<&[Embedding]> = people.iter().map(Vec::as_slice).filter(|p| !p.is_empty()).collect();
+        let photos: usize = people.iter().map(|photos| photos.len()).sum();
+        if photos > MAX_PHOTOS {
+            return Err(EvaluationError::TooManyPhotos { photos });
+        }
         let dimension = people.first().map_or(0, |photos| photos[0].dimension());
         check(protocol, people.len())?;
         let folds = protocol.folds.min(people.len());
@@ -254,7 +259,7 @@ mod tests {
     #[test]
     fn the_margin_refuses_who_could_be_two() {
         // The first photo of the first person lies nearer to the second person.
-        let confused: [&[f32]; 3] = [&[0.0, 18.0], &[20.0, 20.0], &[200.0, 200.0]];
+        let confused: [&[f32]; 3] = [&[18.0, 0.0], &[20.0, 20.0], &[200.0, 200.0]];
         let without = measure(&confused, &protocol()).at(0.5);
         assert!(without.misidentification_rate.value > 0.0, "{without:?}");
         let with = measure(&confused, &Protocol { margin: 0.1, ..protocol() }).at(0.5);

@@ -28,7 +28,7 @@ pub enum EvaluationError {
     #[error("there are no usable photos of two different people: add more people")]
     NothingOfOthers,
     /// More than memory is good for.
-    #[error("{photos} photos make too many pairs to hold: take at most {MAX_PHOTOS}")]
+    #[error("{photos} photos are too many to compare them all with each other: take at most {MAX_PHOTOS}")]
     TooManyPhotos {
         /// How many there are.
         photos: usize,
