@@ -1,7 +1,7 @@
 //! `vedette calibrate`: which threshold names at most so many strangers, told by the deployment's own people. It changes
 //! nothing: whoever runs it reads what the threshold costs, and decides.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -17,7 +17,7 @@ use super::evaluate::report::{CAVEAT, footnotes, search_heading, told_search};
 use crate::config::Config;
 use crate::persons::{reembed, template};
 use crate::startup;
-use crate::vision::Vision;
+use crate::vision::{RecognitionRules, Vision};
 
 /// Rounds; in each, another tenth of the people are strangers.
 const FOLDS: usize = 10;
@@ -69,30 +69,39 @@ pub(super) fn run(arguments: &CalibrateArguments) -> Result<()> {
         }
         None => super::runtime()?.block_on(enrolled(&config, &vision))?,
     };
-    // As many as the product would use, with one kept back to look for.
-    let margin = vision.rules().margin;
-    let protocol = Protocol { folds: FOLDS, gallery_people: None, templates_per_person: usize::MAX, margin };
-    let Proposal { point: proposed, measured } = propose(&people, &protocol, arguments.fpir)?;
-    let report = Report {
-        pack: vision.pack().name.clone(),
-        wanted_false_positive_rate: arguments.fpir,
-        people: people.iter().filter(|photos| !photos.is_empty()).count(),
-        photos: people.iter().map(Vec::len).sum(),
-        searches: *measured.searches(),
-        margin,
-        in_effect: measured.at(vision.rules().threshold),
-        proposed,
-        caveats: [CAVEAT, CAMERA_CAVEAT],
-    };
+    let report = measure(&people, &vision.pack().name, vision.rules(), arguments.fpir)?;
     if arguments.json {
         println!(
             "{}",
             serde_json::to_string_pretty(&report).context("the figures cannot be written as JSON")?
         );
     } else {
-        print!("{}", told(&report, &config));
+        let folder = config.folder.as_deref().unwrap_or(Path::new(""));
+        print!("{}", told(&report, &folder.join("config.yaml")));
     }
     Ok(())
+}
+
+fn measure(people: &[Vec<Embedding>], pack: &str, rules: &RecognitionRules, fpir: f64) -> Result<Report> {
+    // As many photos as the product would use, with one kept back to look for.
+    let protocol = Protocol {
+        folds: FOLDS,
+        gallery_people: None,
+        templates_per_person: usize::MAX,
+        margin: rules.margin,
+    };
+    let Proposal { point: proposed, measured } = propose(people, &protocol, fpir)?;
+    Ok(Report {
+        pack: pack.to_owned(),
+        wanted_false_positive_rate: fpir,
+        people: people.iter().filter(|photos| !photos.is_empty()).count(),
+        photos: people.iter().map(Vec::len).sum(),
+        searches: *measured.searches(),
+        margin: rules.margin,
+        in_effect: measured.at(rules.threshold),
+        proposed,
+        caveats: [CAVEAT, CAMERA_CAVEAT],
+    })
 }
 
 /// What the pack made of the photos of everybody enrolled.
@@ -111,9 +120,9 @@ async fn enrolled(config: &Config, vision: &Vision) -> Result<Vec<Vec<Embedding>
     Ok(people)
 }
 
-fn told(report: &Report, config: &Config) -> String {
+/// The report in words; `file` holds the settings.
+fn told(report: &Report, file: &Path) -> String {
     let Report { pack, people, photos, searches, margin, in_effect, proposed, .. } = report;
-    let file = config.folder.as_deref().map_or("config.yaml".into(), |folder| folder.join("config.yaml"));
     let (least, most) = (searches.least_gallery_people, searches.most_gallery_people);
     let gallery = if least == most { most.to_string() } else { format!("{least} to {most}") };
     format!(
@@ -134,4 +143,50 @@ fn told(report: &Report, config: &Config) -> String {
         proposed.threshold,
         footnotes(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    const RULES: RecognitionRules =
+        RecognitionRules { min_samples: 3, min_quality: 0.5, threshold: 0.3, margin: 0.05 };
+
+    /// People on axes of their own, all a little alike.
+    fn people(count: usize, photos: usize) -> Vec<Vec<Embedding>> {
+        let photo = |person: usize, index: usize| {
+            let mut vector = vec![0.3 + 0.01 * index as f32; count];
+            vector[person] = 2.0;
+            Embedding::from_vector(&vector).unwrap()
+        };
+        (0..count).map(|person| (0..photos).map(|index| photo(person, index)).collect()).collect()
+    }
+
+    #[test]
+    fn the_line_for_the_settings_and_its_price_are_told() {
+        let rules = RecognitionRules { margin: 0.0, ..RULES };
+        let report = measure(&people(20, 5), "opencv", &rules, 0.05).unwrap();
+        let settings = told(&report, Path::new("/etc/vedette/config.yaml"));
+        for expected in [
+            "100 photos of 20 people",
+            "100 searches for strangers and 360 for people enrolled (100 different photos), in galleries of 18 people",
+            "put this into /etc/vedette/config.yaml",
+            &format!("face_recognition:\n  recognition_threshold: {}\n", report.proposed.threshold),
+            "the true intervals are wider",
+            "on cameras, expect a higher FNIR",
+        ] {
+            assert!(settings.contains(expected), "{settings}");
+        }
+        assert_eq!(report.in_effect.threshold, 0.3);
+        assert!(report.in_effect.false_positive_rate.value > 0.9, "everybody is alike enough for 0.3");
+        assert!(report.proposed.threshold > 0.3 && report.proposed.false_positive_rate.value <= 0.05);
+        assert_eq!(report.proposed.false_negative_rate.value, 0.0);
+    }
+
+    #[test]
+    fn too_few_people_are_refused() {
+        let told = measure(&people(4, 5), "opencv", &RULES, 0.01).unwrap_err().to_string();
+        assert!(told.contains("people 4 (10 would do), usable photos 20 (300 would do)"), "{told}");
+    }
 }

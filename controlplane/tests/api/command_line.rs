@@ -263,8 +263,18 @@ fn the_log_level_is_changed_while_the_server_runs() {
 fn help_tells_about_every_command() {
     let output = Command::new(env!("CARGO_BIN_EXE_vedette")).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    for word in ["serve", "migrate", "user", "import", "config", "VEDETTE_DATA_DIR", "JWT_SECRET", "RUST_LOG"]
-    {
+    for word in [
+        "serve",
+        "migrate",
+        "user",
+        "import",
+        "config",
+        "evaluate",
+        "calibrate",
+        "VEDETTE_DATA_DIR",
+        "JWT_SECRET",
+        "RUST_LOG",
+    ] {
         assert!(help.contains(word), "{help}");
     }
     assert!(Path::new(env!("CARGO_BIN_EXE_vedette")).is_file());

@@ -49,8 +49,8 @@ impl fmt::Display for Shortage {
         let mut separator = " ";
         for ((there, needed), what) in parts {
             if there < needed {
-                write!(f, "{separator}there are {there} {what}, {needed} would do")?;
-                separator = "; ";
+                write!(f, "{separator}{what} {there} ({needed} would do)")?;
+                separator = ", ";
             }
         }
         if photos.0 < photos.1 && people.0 >= people.1 && mated_photos.0 >= mated_photos.1 {
@@ -135,15 +135,15 @@ mod tests {
         let refused =
             |people: &[Vec<Embedding>], fpir| propose(people, &PROTOCOL, fpir).unwrap_err().to_string();
         let told = refused(&people(10, 10, 0.5), 0.01);
-        let expected = "too few photos to tell a threshold for a false-positive rate of 0.01: there are 100 usable \
-                        photos, 300 would do; or be content with a rate of 0.03";
+        let expected = "too few photos to tell a threshold for a false-positive rate of 0.01: usable photos 100 \
+                        (300 would do); or be content with a rate of 0.03";
         assert_eq!(told, expected);
         assert!(propose(&people(10, 10, 0.5), &PROTOCOL, 0.03).is_ok(), "what it says would do does");
         let told = refused(&people(3, 100, 0.5), 0.01);
-        assert!(told.contains("there are 3 people, 10 would do") && !told.contains("content"), "{told}");
+        assert!(told.contains("people 3 (10 would do)") && !told.contains("content"), "{told}");
         let told = refused(&people(60, 1, 0.5), 0.1);
-        assert!(told.contains("there are 0 photos of people with several, 10 would do"), "{told}");
-        assert!(refused(&[], 0.01).contains("there are 0 people"));
+        assert!(told.contains("photos of people with several 0 (10 would do)"), "{told}");
+        assert!(refused(&[], 0.01).contains("people 0 (10"));
     }
 
     #[test]
