@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::embed::Embedding;
-use crate::gallery::Gallery;
+use crate::gallery::{Gallery, Match};
 
 /// The best crops of a track that are kept; more add next to nothing to their mean.
 const KEPT_CROPS: usize = 8;
@@ -201,9 +201,7 @@ impl TrackIdentity {
         let Some(fused) = self.fused() else { return Decision::Undecided };
         let found = gallery.best(fused.as_slice(), 2);
         let similarity = found.first().map_or(-1.0, |best| best.similarity);
-        // Where there is no other person, the margin is the distance to having nothing in common.
-        let runner_up = found.get(1).map_or(0.0, |other| other.similarity.max(0.0));
-        let margin = similarity - runner_up;
+        let margin = lead(&found);
         if let Some(best) = found.first()
             && similarity >= policy.threshold
             && margin >= policy.margin
@@ -223,6 +221,13 @@ impl TrackIdentity {
         let sum: f32 = self.kept.iter().map(|(quality, _)| quality).sum();
         sum / self.kept.len().max(1) as f32
     }
+}
+
+/// How much more similar the first of those found is than the second. Where there is no other person, that is the distance
+/// to having nothing in common.
+pub(crate) fn lead(found: &[Match]) -> f32 {
+    let similarity = found.first().map_or(-1.0, |best| best.similarity);
+    similarity - found.get(1).map_or(0.0, |other| other.similarity.max(0.0))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Face inference without GStreamer and without a web server: model packs and where their files lie, ONNX
-//! Runtime sessions shared by every camera of a process, detection, alignment, embedding, tracking and the
-//! search of a gallery.
+//! Runtime sessions shared by every camera of a process, detection, alignment, embedding, tracking, the
+//! search of a gallery, and figures for how well all of it recognises.
 
 pub mod align;
 pub mod analyzer;
@@ -11,6 +11,7 @@ mod crops;
 pub mod detect;
 pub mod embed;
 pub mod error;
+pub mod evaluation;
 pub mod fetch;
 pub mod files;
 pub mod gallery;

@@ -51,10 +51,7 @@ pub(super) fn run(arguments: GalleryArguments) -> Result<()> {
 }
 
 async fn reembed(settings: &ConfigArguments, pack: Option<String>) -> Result<()> {
-    let mut config = settings.load()?;
-    if let Some(pack) = pack {
-        config.file.face_recognition.detection_model = pack.parse().map_err(anyhow::Error::msg)?;
-    }
+    let config = settings.load_with_pack(pack.as_deref())?;
     let environment = &config.environment;
     let vision = Vision::from_config(&config.file)?;
     let db = startup::open_database(environment).await?;

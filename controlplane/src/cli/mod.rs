@@ -1,7 +1,9 @@
 //! The command line.
 
+mod calibrate;
 mod config;
 mod doctor;
+mod evaluate;
 mod gallery;
 mod import;
 mod keys;
@@ -60,6 +62,17 @@ impl ConfigArguments {
         let environment = Environment::of_process(&working_dir)?;
         Ok(Config::load(self.config.as_deref(), &environment)?)
     }
+
+    /// The settings, with another model pack than theirs if one is given, and then with its own threshold.
+    fn load_with_pack(&self, pack: Option<&str>) -> Result<Config> {
+        let mut config = self.load()?;
+        let recognition = &mut config.file.face_recognition;
+        if let Some(pack) = pack.filter(|pack| *pack != recognition.detection_model.as_str()) {
+            recognition.detection_model = pack.parse().map_err(anyhow::Error::msg)?;
+            recognition.recognition_threshold = None;
+        }
+        Ok(config)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,6 +97,10 @@ enum Command {
     Models(models::ModelsArguments),
     /// Make a gallery file of photos
     Gallery(gallery::GalleryArguments),
+    /// Measure how well people are recognised: error rates on photos whose people are known
+    Evaluate(evaluate::EvaluateArguments),
+    /// Propose the recognition threshold for a wanted rate of strangers named, from the photos of everybody enrolled
+    Calibrate(calibrate::CalibrateArguments),
 }
 
 /// Runs the command the process was started with; a failure is told on standard error.
@@ -109,6 +126,8 @@ fn run(command: Command) -> Result<()> {
         Command::Retention(arguments) => runtime()?.block_on(retention::run(arguments)),
         Command::Models(arguments) => models::run(arguments),
         Command::Gallery(arguments) => gallery::run(arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
     }
 }
 

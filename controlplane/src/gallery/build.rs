@@ -83,7 +83,10 @@ pub(crate) fn build(
 }
 
 /// The people in `dir` by name.
-fn person_folders(dir: &Path, tell: &mut impl FnMut(Progress)) -> Result<Vec<(String, PathBuf)>> {
+///
+/// # Errors
+/// When it cannot be listed or holds no folder.
+pub(crate) fn person_folders(dir: &Path, tell: &mut impl FnMut(Progress)) -> Result<Vec<(String, PathBuf)>> {
     let mut folders = Vec::new();
     for path in entries(dir)? {
         if path.is_dir() {
@@ -114,7 +117,7 @@ fn templates(
     let files = entries(folder)?;
     let mut usable = Vec::new();
     for file in &files {
-        match examine(file, analyzer, rules)? {
+        match examine(file, analyzer, rules.min_quality)? {
             Ok(embedding) => usable.push((file, embedding)),
             Err(refusal) => tell(Progress::Skipped { file, reason: refusal.to_string() }),
         }
@@ -132,7 +135,15 @@ fn templates(
     Ok(templates)
 }
 
-fn examine(file: &Path, analyzer: &Analyzer, rules: &RecognitionRules) -> Result<Result<Embedding, Refusal>> {
+/// The embedding of the one face a photo is about, or why it cannot be used.
+///
+/// # Errors
+/// When a model fails.
+pub(crate) fn examine(
+    file: &Path,
+    analyzer: &Analyzer,
+    min_quality: f32,
+) -> Result<Result<Embedding, Refusal>> {
     let read = || {
         let size = fs::metadata(file)?.len();
         if size > MAX_PHOTO_BYTES {
@@ -144,11 +155,14 @@ fn examine(file: &Path, analyzer: &Analyzer, rules: &RecognitionRules) -> Result
         Ok(bytes) => bytes,
         Err(error) => return Ok(Err(Refusal::Unreadable(format!("cannot be read: {error}")))),
     };
-    Ok(photo::examine(analyzer, &bytes, rules.min_quality)?.outcome)
+    Ok(photo::examine(analyzer, &bytes, min_quality)?.outcome)
 }
 
 /// What lies in a folder, sorted, without hidden files.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// When it cannot be listed.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || {
         let mut paths = Vec::new();
         for entry in fs::read_dir(folder)? {

@@ -1,11 +1,14 @@
 //! How a face template lies in the database: sealed, bound to its row, the only place that reads and writes such columns.
 
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use uuid::Uuid;
 use vedette_models::embed::Embedding;
 
 use crate::crypto::{Keys, Place, SealError};
 use crate::entity::face_templates::{Column, Entity};
+use crate::entity::persons;
 use crate::error::ApiError;
 
 /// What a model pack made of a person's photos; damaged templates are left out.
@@ -25,6 +28,30 @@ pub(super) async fn of_person(
         }
     }
     Ok(embeddings)
+}
+
+/// What a model pack made of the photos of everybody who is to be recognised, by person; damaged templates are left out.
+///
+/// # Errors
+/// When the database does not answer, or a key is not at hand.
+pub(crate) async fn of_everybody(
+    db: &impl ConnectionTrait,
+    keys: &Keys,
+    pack: &str,
+) -> Result<Vec<Vec<Embedding>>, ApiError> {
+    let ids: Vec<Uuid> = persons::Entity::find()
+        .select_only()
+        .column(persons::Column::Id)
+        .filter(persons::Column::IsActive.eq(true))
+        .order_by_asc(persons::Column::Id)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut people = Vec::with_capacity(ids.len());
+    for id in ids {
+        people.push(of_person(db, keys, id, pack).await?);
+    }
+    Ok(people)
 }
 
 /// What to store of a photo's template.

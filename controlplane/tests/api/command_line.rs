@@ -324,6 +324,8 @@ fn help_tells_about_every_command() {
         "import",
         "doctor",
         "config",
+        "evaluate",
+        "calibrate",
         "VEDETTE_DATA_DIR",
         "JWT_SECRET",
         "RUST_LOG",

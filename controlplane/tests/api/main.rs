@@ -19,6 +19,7 @@ mod cors;
 mod detect;
 mod detections;
 mod errors;
+mod evaluate;
 mod gallery;
 mod gallery_build;
 mod health;
