@@ -2,10 +2,12 @@
 //! one person. The networks differ only in how they want their numbers; see [`arcface`] and [`sface`].
 
 mod arcface;
+mod dot;
 mod sface;
 
 use std::sync::Mutex;
 
+use dot::dot;
 use ort::session::Session;
 use ort::value::ValueType;
 
@@ -13,7 +15,6 @@ use crate::align::{CROP_SIDE, SimilarityTransform};
 use crate::batch::BatchedModel;
 use crate::error::ModelError;
 use crate::files::ModelSource;
-use crate::gallery::dot;
 use crate::geometry::Landmarks;
 use crate::image::{ImageView, TensorLayout, WarpScratch, warp_rgb};
 use crate::pack::{EmbedderArchitecture, Role};
