@@ -58,14 +58,11 @@ impl Row {
     }
 }
 
-/// A query, in all the forms in which it is compared.
+/// A query.
 pub(super) struct Query {
+    unit: Box<[f32]>,
     pub(super) whole: Box<[i16]>,
     scale: f32,
-    /// For each word of a code, the digits of the query's numbers.
-    pub(super) planes: Box<[[u64; QUERY_DIGITS]]>,
-    /// Makes a weighted agreement a similarity.
-    agreement_scale: f32,
 }
 
 impl Query {
@@ -73,34 +70,7 @@ impl Query {
     pub(super) fn new(rotation: &Rotation, mut unit: Box<[f32]>) -> Self {
         rotation.apply(&mut unit);
         let (whole, scale) = quantised(&unit, query_limit(unit.len()));
-        let levels = (1_i32 << QUERY_DIGITS) as f32;
-        let step = DIGIT_STEP / (unit.len() as f32).sqrt();
-        let digits: Box<[u8]> = unit
-            .iter()
-            .map(|value| (value / step + levels / 2.0).floor().clamp(0.0, levels - 1.0) as u8)
-            .collect();
-        let mut planes = vec![[0; QUERY_DIGITS]; code_words(unit.len())].into_boxed_slice();
-        for digit in 0..QUERY_DIGITS {
-            for (planes, word) in planes.iter_mut().zip(bits(&digits, |digits| digits >> digit & 1 == 1)) {
-                planes[digit] = word;
-            }
-        }
-        // The sixteen numbers are a little shorter than what they stand for, which would make all estimates small.
-        let stands_for = |digits: u8| 2.0 * f32::from(digits) - (levels - 1.0);
-        let product: f32 = unit.iter().zip(&digits).map(|(value, digits)| value * stands_for(*digits)).sum();
-        Self { whole, scale, planes, agreement_scale: 1.0 / product }
-    }
-
-    /// The agreement of equal digits and signs.
-    pub(super) fn most_agreement(&self) -> i32 {
-        (self.whole.len() << QUERY_DIGITS) as i32 - self.whole.len() as i32
-    }
-
-    /// The least weighted agreement of a row that may be as similar as `similarity`, with so many standard deviations
-    /// allowed for.
-    pub(super) fn least_agreement(&self, similarity: f32, deviations: f32) -> f32 {
-        let deviation = ESTIMATE_DEVIATION / (self.whole.len() as f32).sqrt();
-        (similarity - deviations * deviation) / self.agreement_scale
+        Self { unit, whole, scale }
     }
 
     /// The greatest similarity a row may have whose high bytes have that dot product with the query.
@@ -116,6 +86,48 @@ impl Query {
         let product = HIGH_WEIGHT * i64::from(high_product) + i64::from(low_product);
         let similarity = product as f64 * f64::from(self.scale) * f64::from(row_scale);
         similarity.clamp(-1.0, 1.0) as f32
+    }
+}
+
+/// A query as it is compared with codes.
+pub(super) struct CodeQuery {
+    dimension: usize,
+    /// For each word of a code, the digits of the query's numbers.
+    pub(super) planes: Box<[[u64; QUERY_DIGITS]]>,
+    /// Makes a weighted agreement a similarity.
+    agreement_scale: f32,
+}
+
+impl CodeQuery {
+    pub(super) fn new(query: &Query) -> Self {
+        let dimension = query.unit.len();
+        let levels = (1_i32 << QUERY_DIGITS) as f32;
+        let step = DIGIT_STEP / (dimension as f32).sqrt();
+        let digits = |value: &f32| (value / step + levels / 2.0).floor().clamp(0.0, levels - 1.0) as u8;
+        let digits: Box<[u8]> = query.unit.iter().map(digits).collect();
+        let mut planes = vec![[0; QUERY_DIGITS]; code_words(dimension)].into_boxed_slice();
+        for digit in 0..QUERY_DIGITS {
+            for (planes, word) in planes.iter_mut().zip(bits(&digits, |digits| digits >> digit & 1 == 1)) {
+                planes[digit] = word;
+            }
+        }
+        // The sixteen numbers are a little shorter than what they stand for, which would make all estimates small.
+        let stands_for = |digits: u8| 2.0 * f32::from(digits) - (levels - 1.0);
+        let product: f32 =
+            query.unit.iter().zip(&digits).map(|(value, digits)| value * stands_for(*digits)).sum();
+        Self { dimension, planes, agreement_scale: 1.0 / product }
+    }
+
+    /// The agreement of equal digits and signs.
+    pub(super) fn most_agreement(&self) -> i32 {
+        (self.dimension << QUERY_DIGITS) as i32 - self.dimension as i32
+    }
+
+    /// The least weighted agreement of a row that may be as similar as `similarity`, with so many standard deviations
+    /// allowed for.
+    pub(super) fn least_agreement(&self, similarity: f32, deviations: f32) -> f32 {
+        let deviation = ESTIMATE_DEVIATION / (self.dimension as f32).sqrt();
+        (similarity - deviations * deviation) / self.agreement_scale
     }
 }
 
@@ -151,9 +163,16 @@ mod tests {
         query.similarity(high[0], low[0], row.scale)
     }
 
-    fn vector(dimension: usize, seed: usize) -> Box<[f32]> {
-        let wave = |index: usize| ((index * index + 31 * seed) as f32 * 0.37).sin() + 0.1;
-        normalised(&(0..dimension).map(wave).collect::<Vec<f32>>()).unwrap()
+    /// A vector without any pattern, of length one.
+    fn vector(dimension: usize, seed: u32) -> Box<[f32]> {
+        let mut state = 2 * seed + 1;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        // The first numbers of neighbouring seeds are neighbours, too.
+        (0..10).for_each(|_| drop(next()));
+        normalised(&(0..dimension).map(|_| next() + next() + 0.05).collect::<Vec<f32>>()).unwrap()
     }
 
     #[test]
@@ -178,10 +197,11 @@ mod tests {
         for dimension in [100, 128, 512] {
             let rotation = Rotation::new(dimension);
             let (mut bias, mut squares) = (0.0, 0.0);
-            for seed in 1..=400 {
+            for seed in 1..=400_u32 {
                 let (a, b) = (vector(dimension, 2 * seed), vector(dimension, 2 * seed + 1));
                 let exact: f32 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
-                let (query, row) = (Query::new(&rotation, a), Row::new(&rotation, b));
+                let row = Row::new(&rotation, b);
+                let query = CodeQuery::new(&Query::new(&rotation, a));
                 let mut codes = vec![[0; GROUP_ROWS]; row.code.len()];
                 codes.iter_mut().zip(&row.code).for_each(|(lanes, word)| lanes[0] = *word);
                 let mut agreements = [[0.0; GROUP_ROWS]];

@@ -1,26 +1,32 @@
-//! A rotation that looks random and is always the same: signs, then a Hadamard transform, four times over. After it no
-//! number of a vector stands out, whatever a network puts where, so that few bits of each tell much about the whole
-//! (Ailon and Chazelle, *The fast Johnson–Lindenstrauss transform*, 2009). Angles and lengths stay as they are.
+//! A rotation that looks random and is always the same: pairs of numbers are turned by some angle, and a Hadamard transform
+//! spreads them, three times over. After it no number of a vector stands out, whatever a network puts where, so that few
+//! bits of each tell much about the whole (Ailon and Chazelle, *The fast Johnson–Lindenstrauss transform*, 2009). Angles
+//! between vectors and their lengths stay as they are.
 
+use std::f32::consts::TAU;
 use std::sync::Arc;
 
 /// Rounds after which even a vector with a single number is spread evenly.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 const SEED: u64 = 0x5eed_0f5a_11e9_a7e5;
 
 /// A rotation of vectors of one length.
 #[derive(Clone)]
 pub(super) struct Rotation {
     dimension: usize,
-    /// For each round, 1 or −1 for each number.
-    signs: Arc<[f32]>,
+    /// For each round and each pair, cosine and sine of the angle. Signs would spread vectors as well, but leave one with
+    /// few different numbers such a one, whose rounding errors do not cancel out.
+    turns: Arc<[(f32, f32)]>,
 }
 
 impl Rotation {
     pub(super) fn new(dimension: usize) -> Self {
         let mut state = SEED;
-        let sign = |_| if splitmix(&mut state) >> 63 == 0 { 1.0 } else { -1.0 };
-        Self { dimension, signs: (0..ROUNDS * dimension).map(sign).collect() }
+        let turn = |_| {
+            let angle = TAU * (splitmix(&mut state) >> 40) as f32 / (1 << 24) as f32;
+            (angle.cos(), angle.sin())
+        };
+        Self { dimension, turns: (0..ROUNDS * (dimension / 2)).map(turn).collect() }
     }
 
     /// Rotates a vector of this length in place.
@@ -28,25 +34,16 @@ impl Rotation {
         if self.dimension < 2 || vector.len() != self.dimension {
             return;
         }
-        // A Hadamard transform takes a power of two. Where the length is none, it takes the front and the back in turn,
-        // and both halves are mixed in between.
+        // A Hadamard transform takes a power of two: where the length is none, it takes the front and the back in turn.
         let block = 1 << self.dimension.ilog2();
         let starts = [0, self.dimension - block].into_iter().cycle();
-        for (signs, start) in self.signs.chunks_exact(self.dimension).zip(starts) {
-            vector.iter_mut().zip(signs).for_each(|(value, sign)| *value *= sign);
-            hadamard(&mut vector[start..start + block]);
-            if block < self.dimension {
-                let (left, right) = vector.split_at_mut(self.dimension / 2);
-                mix(left, right, std::f32::consts::FRAC_1_SQRT_2);
+        for (turns, start) in self.turns.chunks_exact(self.dimension / 2).zip(starts) {
+            let (left, right) = vector.split_at_mut(self.dimension / 2);
+            for ((left, right), (cosine, sine)) in left.iter_mut().zip(right).zip(turns) {
+                (*left, *right) = (cosine * *left - sine * *right, sine * *left + cosine * *right);
             }
+            hadamard(&mut vector[start..start + block]);
         }
-    }
-}
-
-/// Sums and differences of two halves, scaled.
-fn mix(left: &mut [f32], right: &mut [f32], scale: f32) {
-    for (left, right) in left.iter_mut().zip(right) {
-        (*left, *right) = (scale * (*left + *right), scale * (*left - *right));
     }
 }
 
@@ -56,7 +53,9 @@ fn hadamard(values: &mut [f32]) {
     while half < values.len() {
         for pair in values.chunks_exact_mut(2 * half) {
             let (left, right) = pair.split_at_mut(half);
-            mix(left, right, 1.0);
+            for (left, right) in left.iter_mut().zip(right) {
+                (*left, *right) = (*left + *right, *left - *right);
+            }
         }
         half *= 2;
     }

@@ -2,7 +2,7 @@
 //! the best. In a large one the codes of all rows are compared, and the bytes only where the estimate leaves a chance
 //! worth mentioning: how large that is does not depend on how many rows there are, nor on how they lie.
 
-use super::encoding::Query;
+use super::encoding::{CodeQuery, Query};
 use super::kernels::{GROUP_ROWS, dot_products, weighted_agreements};
 use super::people::People;
 use super::rows::{PAGE_ROWS, Page, Rows};
@@ -12,6 +12,9 @@ pub(super) const EXACT_ROWS: usize = 8192;
 /// Standard deviations of an estimate's error that are allowed for: a row that belongs to the answer is missed once in
 /// several hundred times.
 const ALLOWED_DEVIATIONS: f32 = 3.0;
+
+/// So many rows of a page at most are looked at first, to know sooner what the others must have.
+const FIRST_LOOKS: usize = 8;
 
 /// Somebody found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,9 +65,14 @@ impl Best<'_> {
 /// The `k` people most similar to the query, best first.
 pub(super) fn best(rows: &Rows, people: &People, query: &Query, k: usize) -> Vec<Found> {
     let mut best = Best { people, most: k, found: Vec::new() };
-    if k > 0 {
-        let search = if rows.len() <= EXACT_ROWS { search_all } else { search_likely };
-        rows.pages().iter().for_each(|page| search(page, query, &mut best));
+    if k == 0 {
+        return best.found;
+    }
+    if rows.len() <= EXACT_ROWS {
+        rows.pages().iter().for_each(|page| search_all(page, query, &mut best));
+    } else {
+        let code_query = CodeQuery::new(query);
+        rows.pages().iter().for_each(|page| search_likely(page, query, &code_query, &mut best));
     }
     best.found
 }
@@ -90,36 +98,67 @@ fn compare(page: &Page, place: usize, query: &Query, least: f32) -> Option<f32> 
 fn search_all(page: &Page, query: &Query, best: &mut Best) {
     let mut products = [0; PAGE_ROWS];
     dot_products(&query.whole, page.high(), &mut products);
-    let mut least = best.least();
-    for (place, (product, scale)) in products.iter().zip(page.scales()).enumerate() {
-        if query.similarity_bound(*product, *scale) >= least {
-            offer(page, place, query, best);
-            least = best.least();
-        }
+    let mut bounds = [[f32::NEG_INFINITY; GROUP_ROWS]; PAGE_ROWS / GROUP_ROWS];
+    let scaled = products.iter().zip(page.scales());
+    for (bound, (product, scale)) in bounds.as_flattened_mut().iter_mut().zip(scaled) {
+        *bound = query.similarity_bound(*product, *scale);
     }
+    let groups = page.scales().len().div_ceil(GROUP_ROWS);
+    look_closer(page, query, &bounds[..groups], best, |similarity| similarity);
 }
 
-fn search_likely(page: &Page, query: &Query, best: &mut Best) {
-    let mut agreements = [[0.0; GROUP_ROWS]; PAGE_ROWS / GROUP_ROWS];
+fn search_likely(page: &Page, query: &Query, code_query: &CodeQuery, best: &mut Best) {
+    let mut agreements = [[f32::NEG_INFINITY; GROUP_ROWS]; PAGE_ROWS / GROUP_ROWS];
     let (codes, weights) = page.codes();
-    weighted_agreements(&query.planes, codes, weights, query.most_agreement(), &mut agreements);
-    let least_agreement = |best: &Best| query.least_agreement(best.least(), ALLOWED_DEVIATIONS);
-    let mut least = least_agreement(best);
-    for (group, agreements) in agreements.iter().take(weights.len()).enumerate() {
-        if agreements.iter().all(|agreement| *agreement < least) {
+    let most = code_query.most_agreement();
+    weighted_agreements(&code_query.planes, codes, weights, most, &mut agreements);
+    let least = |similarity| code_query.least_agreement(similarity, ALLOWED_DEVIATIONS);
+    look_closer(page, query, &agreements[..weights.len()], best, least);
+}
+
+/// Compares the rows whose promise is not below what `least` makes of the similarity a row must have to change anything.
+fn look_closer(
+    page: &Page,
+    query: &Query,
+    promises: &[[f32; GROUP_ROWS]],
+    best: &mut Best,
+    least: impl Fn(f32) -> f32,
+) {
+    let mut greatest = [f32::NEG_INFINITY; PAGE_ROWS / GROUP_ROWS];
+    for (greatest, promises) in greatest.iter_mut().zip(promises) {
+        *greatest = promises.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    }
+    let mut first_looks = greatest;
+    for _ in 0..best.most.min(FIRST_LOOKS) {
+        let most_promising = first_looks.iter_mut().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let Some((group, promise)) = most_promising.filter(|(_, promise)| **promise >= least(best.least()))
+        else {
+            break;
+        };
+        let lane =
+            promises.get(group).and_then(|promises| promises.iter().position(|other| other == promise));
+        *promise = f32::NEG_INFINITY;
+        lane.into_iter().for_each(|lane| offer(page, group * GROUP_ROWS + lane, query, best));
+    }
+    let mut least_promise = least(best.least());
+    for (group, promises) in promises.iter().enumerate() {
+        if greatest[group] < least_promise {
             continue;
         }
-        for (lane, agreement) in agreements.iter().enumerate() {
-            let place = group * GROUP_ROWS + lane;
-            if *agreement >= least && place < page.scales().len() {
-                offer(page, place, query, best);
-                least = least_agreement(best);
+        for (lane, promise) in promises.iter().enumerate() {
+            if *promise >= least_promise {
+                offer(page, group * GROUP_ROWS + lane, query, best);
+                least_promise = least(best.least());
             }
         }
     }
 }
 
+/// Compares a row, if there is one at that place.
 fn offer(page: &Page, place: usize, query: &Query, best: &mut Best) {
+    if place >= page.scales().len() {
+        return;
+    }
     let least = best.least();
     if let Some(similarity) = compare(page, place, query, least).filter(|similarity| *similarity >= least) {
         best.offer(similarity, page.owner(place));
