@@ -163,7 +163,10 @@ fn a_large_gallery_answers_as_an_exact_search_would_through_all_changes() {
             }
         }
         assert!(gallery.template_count() > search::EXACT_ROWS);
-        assert_eq!(gallery.template_count(), truth.iter().map(|(_, templates)| templates.len()).sum());
+        assert_eq!(
+            gallery.template_count(),
+            truth.iter().map(|(_, templates)| templates.len()).sum::<usize>()
+        );
         let ids: Vec<&str> = gallery.persons().iter().map(|person| person.id).collect();
         assert_eq!(ids, truth.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>());
         let (first, both) = recall(&gallery, &truth, &mut changing);
