@@ -1,7 +1,7 @@
 """Searches the vectors of `cargo bench -p vedette-models --bench gallery` with FAISS, exactly and with one thread.
 
 faiss_flat.py TEMPLATES QUERIES DIMENSION K: both files hold little-endian f32 rows. Says on one line, as JSON, which rows are
-the best K of each query and how similar; then, for every line that comes in, the seconds each of the queries takes.
+the best K of each query and how similar; then, for every number that comes in, the seconds each of so many queries takes.
 """
 
 import json
@@ -20,20 +20,17 @@ for start in range(0, len(templates), 65536):
 del templates
 queries = numpy.fromfile(queries_path, dtype="<f4").reshape(-1, dimension)
 
-similarities = numpy.empty((len(queries), k), dtype=numpy.float32)
-rows = numpy.empty((len(queries), k), dtype=numpy.int64)
-# Pointers made beforehand: what Python adds to a search is then a call.
+similarities, rows = index.search(queries, k)
+print(json.dumps({"rows": rows.tolist(), "similarities": similarities.tolist()}), flush=True)
+
+# One query at a time, by pointers made beforehand: what Python adds to a search is then a call.
 pointers = [
     (faiss.swig_ptr(queries[place : place + 1]), faiss.swig_ptr(similarities[place]), faiss.swig_ptr(rows[place]))
     for place in range(len(queries))
 ]
-for query, similarity, row in pointers:
-    index.search_c(1, query, k, similarity, row)
-print(json.dumps({"rows": rows.tolist(), "similarities": similarities.tolist()}), flush=True)
-
-for _ in sys.stdin:
+for line in sys.stdin:
     seconds = []
-    for query, similarity, row in pointers:
+    for query, similarity, row in pointers[: int(line)]:
         begun = time.perf_counter()
         index.search_c(1, query, k, similarity, row)
         seconds.append(time.perf_counter() - begun)

@@ -171,7 +171,9 @@ mod tests {
             (state >> 8) as f32 / (1 << 24) as f32 - 0.5
         };
         // The first numbers of neighbouring seeds are neighbours, too.
-        (0..10).for_each(|_| drop(next()));
+        for _ in 0..10 {
+            next();
+        }
         normalised(&(0..dimension).map(|_| next() + next() + 0.05).collect::<Vec<f32>>()).unwrap()
     }
 
