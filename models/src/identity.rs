@@ -209,7 +209,7 @@ impl TrackIdentity {
             if self.crops < policy.min_crops {
                 return Decision::Undecided;
             }
-            let (person_id, name) = (Arc::clone(&best.person.id), Arc::clone(&best.person.name));
+            let (person_id, name) = (best.person.id.into(), best.person.name.into());
             return Decision::Known(Candidate { person_id, name, similarity, margin });
         }
         let is_clear = similarity < policy.threshold - CLEARLY_BELOW;

@@ -2,13 +2,15 @@
 //! one person. The networks differ only in how they want their numbers; see [`arcface`] and [`sface`].
 
 mod arcface;
+mod dot;
 mod sface;
+
+use dot::dot;
 
 use crate::align::{CROP_SIDE, SimilarityTransform};
 use crate::crops::{CropNetwork, CropNetworkOptions};
 use crate::error::ModelError;
 use crate::files::{LoadedModel, ModelSource};
-use crate::gallery::dot;
 use crate::geometry::Landmarks;
 use crate::image::ImageView;
 use crate::pack::{EmbedderArchitecture, Role};

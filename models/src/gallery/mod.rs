@@ -1,32 +1,30 @@
 //! The gallery: who is enrolled, and whom a face resembles most. Similarity is the cosine of two embeddings;
 //! a person is as similar as the best of their templates.
+//!
+//! A million templates fit one process. Copies of a gallery share all pages that do not differ, so that a changed gallery
+//! is a copy with a few pages of its own, made while others go on searching the one before.
 
-mod exact;
+mod encoding;
+mod kernels;
+mod people;
+mod rotation;
+mod rows;
+mod search;
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::Arc;
-
-use exact::ExactIndex;
-pub(crate) use exact::dot;
+use encoding::{Query, Row};
+use people::People;
+pub use people::Person;
+use rotation::Rotation;
+use rows::{Moved, NONE, Rows};
 
 use crate::embed::normalised;
-
-/// Somebody enrolled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// Stable id, as the gallery's source gives it.
-    pub id: Arc<str>,
-    /// The name shown.
-    pub name: Arc<str>,
-}
 
 /// One answer of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Match<'a> {
     /// Who.
-    pub person: &'a Person,
-    /// Cosine similarity of the person's best template, −1 to 1.
+    pub person: Person<'a>,
+    /// Cosine similarity of the person's best template, −1 to 1, to about 0.00001.
     pub similarity: f32,
 }
 
@@ -60,180 +58,195 @@ pub enum GalleryError {
     },
 }
 
-/// People and their templates, all of one model.
-#[derive(Debug, Clone)]
+/// People and their templates, all of one model. A clone shares memory with the original for all that stays the same in both.
+#[derive(Clone)]
 pub struct Gallery {
-    dimension: usize,
-    persons: Vec<Person>,
-    by_id: HashMap<Arc<str>, usize>,
-    /// For each person, their rows in the index.
-    rows: Vec<Range<usize>>,
-    index: ExactIndex,
+    rotation: Rotation,
+    people: People,
+    rows: Rows,
+}
+
+/// Templates are personal data: a debug print must not carry them into a log.
+impl std::fmt::Debug for Gallery {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Gallery({} people, {} templates)", self.len(), self.template_count())
+    }
 }
 
 impl Gallery {
     /// An empty gallery for embeddings of the given length.
     pub fn new(dimension: usize) -> Self {
-        Self {
-            dimension,
-            persons: Vec::new(),
-            by_id: HashMap::new(),
-            rows: Vec::new(),
-            index: ExactIndex::new(dimension),
-        }
+        Self { rotation: Rotation::new(dimension), people: People::new(), rows: Rows::new(dimension) }
     }
 
     /// How many numbers a template has.
     pub fn dimension(&self) -> usize {
-        self.dimension
+        self.rows.dimension()
     }
 
     /// How many people there are.
     pub fn len(&self) -> usize {
-        self.persons.len()
+        self.people.len()
     }
 
     /// Whether nobody is enrolled.
     pub fn is_empty(&self) -> bool {
-        self.persons.is_empty()
+        self.people.len() == 0
     }
 
     /// How many templates there are.
     pub fn template_count(&self) -> usize {
-        self.index.len()
+        self.rows.len()
     }
 
     /// Everybody, in the order of enrolment.
-    pub fn persons(&self) -> &[Person] {
-        &self.persons
+    pub fn persons(&self) -> Vec<Person<'_>> {
+        self.people.in_order().into_iter().map(|slot| self.people.person(slot)).collect()
     }
 
     /// The person of that id.
-    pub fn person(&self, id: &str) -> Option<&Person> {
-        self.by_id.get(id).map(|index| &self.persons[*index])
+    pub fn person(&self, id: &str) -> Option<Person<'_>> {
+        self.people.slot_of(id).map(|slot| self.people.person(slot))
+    }
+
+    /// A small number that is this person's for as long as they are enrolled, and may be somebody else's afterwards. In a
+    /// gallery nobody was removed from, it counts people in the order of enrolment, from 0.
+    pub fn place_of(&self, id: &str) -> Option<usize> {
+        self.people.slot_of(id).map(|slot| slot as usize)
     }
 
     /// Enrols a person with all their templates (which are normalised here). On an error nothing is added.
     pub fn add_person(
         &mut self,
-        id: impl Into<Arc<str>>,
-        name: impl Into<Arc<str>>,
+        id: impl AsRef<str>,
+        name: impl AsRef<str>,
         templates: &[Vec<f32>],
     ) -> Result<(), GalleryError> {
-        let (id, name) = (id.into(), name.into());
-        if self.by_id.contains_key(&id) {
+        let (id, name) = (id.as_ref(), name.as_ref());
+        if self.people.slot_of(id).is_some() {
             return Err(GalleryError::Duplicate { person_id: id.to_string() });
         }
-        let mut rows = Vec::with_capacity(templates.len());
-        for template in templates {
-            if template.len() != self.dimension {
-                return Err(GalleryError::Dimension {
-                    person_id: id.to_string(),
-                    expected: self.dimension,
-                    actual: template.len(),
-                });
-            }
-            let row = normalised(template);
-            rows.push(row.ok_or_else(|| GalleryError::Unusable { person_id: id.to_string() })?);
-        }
-        let first_row = self.index.len();
-        for row in &rows {
-            self.index.push(row);
-        }
-        self.rows.push(first_row..self.index.len());
-        self.by_id.insert(Arc::clone(&id), self.persons.len());
-        self.persons.push(Person { id, name });
+        let rows = self.encoded(id, templates)?;
+        let slot = self.people.insert(id, name);
+        self.add_rows(slot, &rows);
         Ok(())
+    }
+
+    /// Gives a person this name and these templates instead of those they have, or enrols them if they are not yet. Says
+    /// whether that made a difference. They keep their place in the order of enrolment. On an error nothing changes.
+    pub fn replace_person(
+        &mut self,
+        id: impl AsRef<str>,
+        name: impl AsRef<str>,
+        templates: &[Vec<f32>],
+    ) -> Result<bool, GalleryError> {
+        let (id, name) = (id.as_ref(), name.as_ref());
+        let Some(slot) = self.people.slot_of(id) else {
+            return self.add_person(id, name, templates).map(|()| true);
+        };
+        let rows = self.encoded(id, templates)?;
+        // What stays the same is not written, because writing would copy pages that others share.
+        let is_renamed = self.people.person(slot).name != name;
+        if is_renamed {
+            self.people.rename(slot, name);
+        }
+        if self.rows.chain_equals(self.people.first_row(slot), &rows) {
+            return Ok(is_renamed);
+        }
+        self.remove_rows(slot);
+        self.add_rows(slot, &rows);
+        Ok(true)
+    }
+
+    /// Takes a person out with all their templates; false if they were not there.
+    pub fn remove_person(&mut self, id: &str) -> bool {
+        let Some(slot) = self.people.slot_of(id) else { return false };
+        self.remove_rows(slot);
+        self.people.remove(slot);
+        true
     }
 
     /// The `k` people most similar to the query, best first; each person once. People without templates never
     /// match, and a query of another length matches nobody.
+    ///
+    /// Among more than 8192 templates, somebody who belongs to the answer may be missed once in several hundred times.
     pub fn best(&self, query: &[f32], k: usize) -> Vec<Match<'_>> {
         let Some(query) = self.comparable(query) else { return Vec::new() };
-        let mut best: Vec<Match> = Vec::with_capacity(k.min(self.persons.len()));
-        for (person, rows) in self.persons.iter().zip(&self.rows) {
-            let Some(similarity) = self.index.best(rows.clone(), &query) else { continue };
-            let at = best.partition_point(|found| found.similarity >= similarity);
-            if at < k {
-                best.truncate(k - 1);
-                best.insert(at, Match { person, similarity });
-            }
-        }
-        best
+        search::best(&self.rows, &self.people, &query, k)
+            .into_iter()
+            .map(|found| Match { person: self.people.person(found.slot), similarity: found.similarity })
+            .collect()
     }
 
     /// How similar the query is to one person; nothing for somebody who is not enrolled.
     pub fn similarity_to(&self, query: &[f32], person_id: &str) -> Option<f32> {
-        let person = *self.by_id.get(person_id)?;
-        self.index.best(self.rows[person].clone(), &self.comparable(query)?)
+        let slot = self.people.slot_of(person_id)?;
+        let query = self.comparable(query)?;
+        let rows = self.rows.chain(self.people.first_row(slot)).map(|row| self.rows.locate(row));
+        rows.map(|(page, place)| search::similarity(page, place, &query)).reduce(f32::max)
     }
 
-    fn comparable(&self, query: &[f32]) -> Option<Box<[f32]>> {
-        if query.len() == self.dimension { normalised(query) } else { None }
+    /// Bytes allocated for people and templates, whether or not other galleries share them.
+    pub fn memory_bytes(&self) -> usize {
+        self.rows.memory_bytes() + self.people.memory_bytes()
+    }
+
+    fn comparable(&self, query: &[f32]) -> Option<Query> {
+        let unit = if query.len() == self.dimension() { normalised(query) } else { None };
+        unit.map(|unit| Query::new(&self.rotation, unit))
+    }
+
+    fn encoded(&self, id: &str, templates: &[Vec<f32>]) -> Result<Vec<Row>, GalleryError> {
+        let encode = |template: &Vec<f32>| {
+            if template.len() != self.dimension() {
+                return Err(GalleryError::Dimension {
+                    person_id: id.to_string(),
+                    expected: self.dimension(),
+                    actual: template.len(),
+                });
+            }
+            let unit =
+                normalised(template).ok_or_else(|| GalleryError::Unusable { person_id: id.to_string() })?;
+            Ok(Row::new(&self.rotation, unit))
+        };
+        templates.iter().map(encode).collect()
+    }
+
+    /// Adds rows to a person without any.
+    fn add_rows(&mut self, slot: u32, rows: &[Row]) {
+        // From the last to the first, because each has to know which one follows.
+        let first = rows.iter().rev().fold(NONE, |next, row| self.rows.push(row, slot, next));
+        if first != NONE {
+            self.people.set_first_row(slot, first);
+        }
+    }
+
+    fn remove_rows(&mut self, slot: u32) {
+        let mut rows: Vec<u32> = self.rows.chain(self.people.first_row(slot)).collect();
+        // From the end, so that the row that moves into a gap is never one that is to go.
+        rows.sort_unstable();
+        for row in rows.into_iter().rev() {
+            if let Some(moved) = self.rows.remove(row) {
+                self.mend_chain(&moved);
+            }
+        }
+        self.people.set_first_row(slot, NONE);
+    }
+
+    /// Leads the chain of a row that moved to where it is now.
+    fn mend_chain(&mut self, moved: &Moved) {
+        let first = self.people.first_row(moved.owner);
+        if first == moved.from {
+            self.people.set_first_row(moved.owner, moved.to);
+            return;
+        }
+        // Which row leads there, looked for before the chain has to pass the gap.
+        let before = self.rows.chain(first).find(|row| self.rows.next(*row) == moved.from);
+        if let Some(before) = before {
+            self.rows.set_next(before, moved.to);
+        }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    /// A vector whose cosine to the first axis is `cosine`, leaning towards another axis.
-    fn leaning(dimension: usize, cosine: f32, axis: usize) -> Vec<f32> {
-        let mut vector = vec![0.0; dimension];
-        vector[0] = cosine;
-        vector[axis] += (1.0 - cosine * cosine).sqrt();
-        vector
-    }
-
-    #[test]
-    fn best_ranks_people_by_their_best_template() {
-        for dimension in [128, 512] {
-            let mut gallery = Gallery::new(dimension);
-            gallery
-                .add_person("a", "Ada", &[leaning(dimension, 0.1, 1), leaning(dimension, 0.8, 2)])
-                .unwrap();
-            gallery.add_person("b", "Ben", &[leaning(dimension, 0.5, 3)]).unwrap();
-            gallery.add_person("c", "Cleo", &[]).unwrap();
-            gallery.add_person("d", "Dan", &[leaning(dimension, -0.5, 4)]).unwrap();
-            let query = leaning(dimension, 1.0, 1);
-            let found = gallery.best(&query, 2);
-            let ids: Vec<&str> = found.iter().map(|found| &*found.person.id).collect();
-            assert_eq!(ids, ["a", "b"]);
-            assert!((found[0].similarity - 0.8).abs() < 1e-5 && (found[1].similarity - 0.5).abs() < 1e-5);
-            assert_eq!(gallery.best(&query, 10).len(), 3);
-            assert!(gallery.best(&query, 0).is_empty());
-            assert!((gallery.similarity_to(&query, "d").unwrap() + 0.5).abs() < 1e-5);
-            assert_eq!(gallery.similarity_to(&query, "c"), None);
-            assert_eq!(gallery.similarity_to(&query, "nobody"), None);
-        }
-    }
-
-    #[test]
-    fn templates_and_queries_of_any_length_count_by_direction() {
-        let mut gallery = Gallery::new(3);
-        gallery.add_person("a", "Ada", &[vec![0.0, 20.0, 0.0]]).unwrap();
-        assert!((gallery.best(&[0.0, 0.01, 0.0], 1)[0].similarity - 1.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn what_cannot_be_compared_is_refused() {
-        let mut gallery = Gallery::new(2);
-        assert!(matches!(
-            gallery.add_person("a", "Ada", &[vec![1.0, 0.0], vec![1.0]]),
-            Err(GalleryError::Dimension { expected: 2, actual: 1, .. })
-        ));
-        for unusable in [vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0]] {
-            assert!(matches!(
-                gallery.add_person("a", "Ada", &[unusable]),
-                Err(GalleryError::Unusable { .. })
-            ));
-        }
-        assert!(gallery.is_empty() && gallery.template_count() == 0);
-        gallery.add_person("a", "Ada", &[vec![1.0, 0.0]]).unwrap();
-        assert!(matches!(gallery.add_person("a", "Ada", &[]), Err(GalleryError::Duplicate { .. })));
-        assert!(gallery.best(&[1.0], 1).is_empty());
-        assert!(gallery.best(&[f32::NAN, 0.0], 1).is_empty());
-        assert_eq!(gallery.person("a").map(|person| &*person.name), Some("Ada"));
-    }
-}
+mod tests;

@@ -81,7 +81,11 @@ impl GallerySnapshot {
         self.persons.iter().map(|person| self.vectors_of(person)).collect()
     }
 
-    fn vectors_of(&self, person: &GalleryPerson) -> Result<Vec<Vec<f32>>, GalleryError> {
+    /// One person's templates as numbers: of a million people, not everybody's at a time.
+    ///
+    /// # Errors
+    /// When a template is not base64 of f32 numbers or has another length than `dimension`.
+    pub fn vectors_of(&self, person: &GalleryPerson) -> Result<Vec<Vec<f32>>, GalleryError> {
         let decode = |(index, text): (usize, &String)| {
             let vector = decode_vector(text)
                 .ok_or_else(|| GalleryError::Encoding { person: person.name.clone(), index })?;

@@ -2,7 +2,6 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use thiserror::Error;
 use vedette_models::embed;
@@ -249,9 +248,7 @@ fn identity_of(
     match decision {
         Decision::Undecided => None,
         Decision::Known(candidate) => {
-            let persons = loaded.gallery.persons();
-            let place = persons.iter().position(|person| Arc::ptr_eq(&person.id, &candidate.person_id));
-            let place = place.or_else(|| persons.iter().position(|person| person.id == candidate.person_id));
+            let place = loaded.gallery.place_of(&candidate.person_id);
             Some(Identity {
                 label: candidate.name.to_string(),
                 label_id: place.and_then(|place| i32::try_from(place).ok()).unwrap_or(-1),

@@ -1,14 +1,15 @@
 //! Where a gallery comes from, and the thread that notices when it changes. Elements that name the same place
 //! share one gallery and one thread.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
 use url::Url;
-use vedette_events::GallerySnapshot;
-use vedette_models::gallery::Gallery;
+use vedette_events::{GalleryPerson, GallerySnapshot};
+use vedette_models::gallery::{Gallery, GalleryError};
 use vedette_models::pack::{Pack, Packs};
 
 use crate::eventsink::{agent, without_secrets};
@@ -26,8 +27,8 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after the first failed request; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A million templates of 128 numbers are some 700 MB of JSON.
-const MAX_BYTES: u64 = 2 << 30;
+/// A million templates of 512 numbers are some 2.8 GB of JSON.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// A gallery that cannot be used.
 #[derive(Debug, Error)]
@@ -64,16 +65,29 @@ impl Loaded {
         Self { gallery: Gallery::new(0), pack_name: String::new(), pack: None, version: 0 }
     }
 
-    fn parse(place: &str, json: &[u8]) -> Result<Self, SourceError> {
+    /// The gallery that `json` describes. What it has in common with the `running` one is not made anew, but shared.
+    fn parse(place: &str, json: &[u8], running: Option<&Self>) -> Result<Self, SourceError> {
         let wrong = |reason: String| SourceError::Format(place.into(), reason);
         let snapshot: GallerySnapshot =
             serde_json::from_slice(json).map_err(|error| wrong(error.to_string()))?;
-        let vectors = snapshot.vectors().map_err(|error| wrong(error.to_string()))?;
-        let mut gallery = Gallery::new(snapshot.dimension);
-        for (person, templates) in snapshot.persons.into_iter().zip(vectors) {
-            gallery
-                .add_person(person.id, person.name, &templates)
-                .map_err(|error| wrong(error.to_string()))?;
+        let comparable = running.filter(|running| {
+            running.pack_name == snapshot.pack && running.gallery.dimension() == snapshot.dimension
+        });
+        let mut gallery =
+            comparable.map_or_else(|| Gallery::new(snapshot.dimension), |running| running.gallery.clone());
+        let mut listed = HashSet::with_capacity(snapshot.persons.len());
+        for person in &snapshot.persons {
+            let GalleryPerson { id, name, .. } = person;
+            if !listed.insert(id.as_str()) {
+                return Err(wrong(GalleryError::Duplicate { person_id: id.clone() }.to_string()));
+            }
+            let templates = snapshot.vectors_of(person).map_err(|error| wrong(error.to_string()))?;
+            gallery.replace_person(id, name, &templates).map_err(|error| wrong(error.to_string()))?;
+        }
+        for person in comparable.map(|running| running.gallery.persons()).unwrap_or_default() {
+            if !listed.contains(person.id) {
+                gallery.remove_person(person.id);
+            }
         }
         let pack = Packs::get(&snapshot.pack).ok();
         Ok(Self { gallery, pack_name: snapshot.pack, pack, version: 0 })
@@ -121,7 +135,7 @@ impl GallerySource {
         let mut seen = None;
         if let Place::File(path) = &place {
             seen = Some(signature(path).map_err(|error| read_error(path, error))?);
-            source.state.loaded(read_file(path)?);
+            source.state.loaded(read_file(path, None)?);
         }
         let state = source.state.clone();
         let watch = move || match place {
@@ -137,7 +151,7 @@ impl GallerySource {
 
     /// The gallery, once there is one.
     pub(super) fn current(&self) -> Option<Arc<Loaded>> {
-        self.state.lock().loaded.clone()
+        self.state.current()
     }
 
     /// Waits for the first load, at most so long.
@@ -170,6 +184,10 @@ impl Drop for GallerySource {
 impl State {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self) -> Option<Arc<Loaded>> {
+        self.lock().loaded.clone()
     }
 
     fn loaded(&self, mut loaded: Loaded) {
@@ -231,9 +249,9 @@ fn read_error(path: &Path, error: std::io::Error) -> SourceError {
     }
 }
 
-fn read_file(path: &Path) -> Result<Loaded, SourceError> {
+fn read_file(path: &Path, running: Option<&Loaded>) -> Result<Loaded, SourceError> {
     let json = std::fs::read(path).map_err(|error| read_error(path, error))?;
-    Loaded::parse(&path.display().to_string(), &json)
+    Loaded::parse(&path.display().to_string(), &json, running)
 }
 
 /// Reads the file again when it changes. A gallery that has become unreadable leaves the last good one in use.
@@ -244,7 +262,7 @@ fn watch_file(state: &State, path: &Path, mut seen: Option<Signature>) {
             continue;
         }
         seen = now;
-        match read_file(path) {
+        match read_file(path, state.current().as_deref()) {
             Ok(loaded) => state.loaded(loaded),
             Err(error) => state.troubled(&error),
         }
@@ -259,7 +277,7 @@ fn watch_server(state: &State, url: &Url, authorization: Option<&str>) {
     let mut is_away = false;
     loop {
         let begun = Instant::now();
-        let next = match ask(&client, url, authorization, etag.as_deref()) {
+        let next = match ask(&client, url, authorization, etag.as_deref(), state.current().as_deref()) {
             Ok(answer) => {
                 (pause, is_away) = (FIRST_PAUSE, false);
                 if let Some((loaded, new_etag)) = answer {
@@ -287,12 +305,14 @@ fn watch_server(state: &State, url: &Url, authorization: Option<&str>) {
     }
 }
 
-/// One request: a gallery with its tag, or nothing if it is still the one with the given tag.
+/// One request: a gallery with its tag, or nothing if it is still the one with the given tag; it is made from the one
+/// that is running.
 fn ask(
     client: &ureq::Agent,
     url: &Url,
     authorization: Option<&str>,
     etag: Option<&str>,
+    running: Option<&Loaded>,
 ) -> Result<Option<(Loaded, Option<String>)>, SourceError> {
     let place = without_secrets(url.as_str());
     let unavailable = |reason: String| SourceError::Unavailable(place.clone(), reason);
@@ -310,7 +330,7 @@ fn ask(
             let etag = response.headers().get("etag").and_then(|etag| etag.to_str().ok()).map(str::to_owned);
             let json = response.body_mut().with_config().limit(MAX_BYTES).read_to_vec();
             let json = json.map_err(|error| unavailable(error.to_string()))?;
-            Ok(Some((Loaded::parse(&place, &json)?, etag)))
+            Ok(Some((Loaded::parse(&place, &json, running)?, etag)))
         }
         304 => Ok(None),
         status @ (401 | 403) => {
@@ -324,7 +344,7 @@ fn ask(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use vedette_events::{GalleryPerson, encode_vector};
+    use vedette_events::encode_vector;
 
     fn json(names: &[&str]) -> String {
         let person = |name: &&str| GalleryPerson {
@@ -353,6 +373,40 @@ mod tests {
         std::fs::write(&path, "{}").unwrap();
         let error = GallerySource::open(path.to_str().unwrap(), None).unwrap_err().to_string();
         assert!(error.contains("is not a gallery"), "{error}");
+    }
+
+    #[test]
+    fn a_new_gallery_is_the_running_one_with_its_changes() {
+        let snapshot = |pack: &str, people: &[(&str, &str, [f32; 2])]| {
+            let person = |(id, name, vector): &(&str, &str, [f32; 2])| GalleryPerson {
+                id: (*id).into(),
+                name: (*name).into(),
+                templates: vec![encode_vector(vector)],
+            };
+            let persons = people.iter().map(person).collect();
+            serde_json::to_vec(&GallerySnapshot { pack: pack.into(), dimension: 2, persons }).unwrap()
+        };
+        let (east, north) = ([1.0, 0.0], [0.0, 1.0]);
+        let first = [("1", "Ada", east), ("2", "Ben", north), ("3", "Cleo", north)];
+        let running = Loaded::parse("here", &snapshot("opencv", &first), None).unwrap();
+        let changed = [("4", "Dan", [-1.0, 0.0]), ("3", "Cleopatra", north), ("1", "Ada", [0.0, -1.0])];
+        for pack in ["opencv", "another"] {
+            let new = Loaded::parse("here", &snapshot(pack, &changed), Some(&running)).unwrap();
+            let named = |direction: [f32; 2]| new.gallery.best(&direction, 1)[0].person.name;
+            assert_eq!([named([0.0, -1.0]), named(north), named([-1.0, 0.0])], ["Ada", "Cleopatra", "Dan"]);
+            assert_eq!((new.gallery.len(), new.gallery.template_count()), (3, 3));
+            assert_eq!(new.gallery.person("2"), None);
+            let ada = if pack == "opencv" { 0 } else { 2 };
+            assert_eq!(new.gallery.place_of("1"), Some(ada), "who stays keeps their place");
+        }
+        assert_eq!(running.gallery.best(&north, 1)[0].person.name, "Ben");
+        assert_eq!(running.gallery.len(), 3, "whoever goes on with the former one sees no change");
+
+        let twice = [("1", "Ada", east), ("1", "Ada", east)];
+        for before in [None, Some(&running)] {
+            let error = Loaded::parse("here", &snapshot("opencv", &twice), before).unwrap_err().to_string();
+            assert!(error.contains("person 1 is in the gallery already"), "{error}");
+        }
     }
 
     #[test]

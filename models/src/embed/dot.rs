@@ -1,41 +1,10 @@
-//! Exact search: every row is compared, block by block, with loops the compiler turns into vector
-//! instructions. A hundred thousand templates take milliseconds, and no answer is approximate.
-
-use std::ops::Range;
+//! The dot product, in loops the compiler turns into vector instructions.
 
 /// Numbers a dot product adds up side by side; the compiler keeps them in vector registers.
 const LANES: usize = 16;
 
-/// Rows of equal length, one after the other.
-#[derive(Debug, Clone)]
-pub(crate) struct ExactIndex {
-    dimension: usize,
-    values: Vec<f32>,
-}
-
-impl ExactIndex {
-    pub(crate) fn new(dimension: usize) -> Self {
-        Self { dimension, values: Vec::new() }
-    }
-
-    pub(crate) fn push(&mut self, row: &[f32]) {
-        debug_assert_eq!(row.len(), self.dimension);
-        self.values.extend_from_slice(row);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.values.len() / self.dimension.max(1)
-    }
-
-    /// The greatest dot product of the query with any of these rows; nothing where there are none.
-    pub(crate) fn best(&self, rows: Range<usize>, query: &[f32]) -> Option<f32> {
-        let values = self.values.get(rows.start * self.dimension..rows.end * self.dimension)?;
-        values.chunks_exact(self.dimension.max(1)).map(|row| dot(row, query)).reduce(f32::max)
-    }
-}
-
 /// The dot product of two vectors; what one has more than the other counts nothing.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let length = a.len().min(b.len());
     let (a, b) = (&a[..length], &b[..length]);
     let mut lanes = [0.0_f32; LANES];
