@@ -150,8 +150,8 @@ pub fn samples(launch: &str) -> Vec<gst::Sample> {
     samples
 }
 
-/// The embedding of the largest face of a photo.
-fn embedding(name: &str, pack: &str) -> meta::Embedding {
+/// The embedding that a pack makes of the largest face of a photo.
+pub fn embedding(name: &str, pack: &str) -> meta::Embedding {
     let chain = format!("facedetect max-faces=1 ! faceembed quality-threshold=0 pack={pack}");
     let frames = frames(&format!("{} ! {chain}", still(name, "RGB", 1)));
     frames[0][0].embedding.clone().unwrap_or_else(|| panic!("no face in {name}"))
