@@ -65,6 +65,7 @@ fn error_rates_are_measured_on_folders_of_photos() {
     let photos = &report["photos"];
     assert_eq!((report["pack"].as_str(), count(&report["people"])), (Some("opencv"), 3));
     assert_eq!((count(&photos["read"]), count(&photos["usable"])), (6, 5), "what is no photo is no failure");
+    assert_eq!(report["failure_to_enrol"]["value"], 1.0 / 6.0);
     let skipped = photos["skipped"].as_array().unwrap();
     let is_skipped = |file: &str, reason: &str| {
         let says = |text: &Value, part: &str| text.as_str().unwrap().contains(part);

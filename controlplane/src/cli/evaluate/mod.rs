@@ -80,6 +80,7 @@ pub(super) fn run(arguments: &EvaluateArguments) -> Result<()> {
         pack: pack.clone(),
         threshold: rules.threshold,
         people,
+        failure_to_enrol: intake.failure_to_enrol_rate(),
         photos: intake,
         verification: VerificationReport::new(&verification, rules.threshold),
         identification: identification

@@ -94,7 +94,13 @@ fn write_axes(svg: &mut String, scale: &Scale) {
         write_grid_line(svg, (LEFT, y), (RIGHT, y));
         write_text(svg, LEFT - 10.0, y + 5.0, "end", &format!("{share:.1}"));
     }
-    write_text(svg, (LEFT + RIGHT) / 2.0, HEIGHT - 18.0, "middle", "false-accept rate (FAR)");
+    write_text(
+        svg,
+        (LEFT + RIGHT) / 2.0,
+        HEIGHT - 18.0,
+        "middle",
+        "false-accept rate (FAR), 0 at the left edge",
+    );
     let middle = (TOP + BOTTOM) / 2.0;
     write_line(
         svg,

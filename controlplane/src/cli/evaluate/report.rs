@@ -29,6 +29,8 @@ pub(super) struct Report {
     /// With a usable photo; unknown for a table of pairs.
     pub(super) people: Option<usize>,
     pub(super) photos: Intake,
+    /// FTE: the share of photos without a usable face.
+    pub(super) failure_to_enrol: Rate,
     pub(super) verification: VerificationReport,
     /// Not for a table of pairs, which does not say who is who.
     pub(super) identification: Option<IdentificationReport>,
@@ -143,7 +145,7 @@ impl fmt::Display for Report {
             "failure to enrol: {} of {} photos, {}",
             photos.failures_to_enrol(),
             photos.read,
-            told(&photos.failure_to_enrol_rate())
+            told(&self.failure_to_enrol)
         )?;
         if let Some(left_out) = photos.pairs_left_out {
             writeln!(f, "pairs left out for want of a usable photo: {left_out}")?;
