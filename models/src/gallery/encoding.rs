@@ -136,7 +136,9 @@ impl CodeQuery {
 fn quantised(vector: &[f32], limit: f32) -> (Box<[i16]>, f32) {
     let greatest = vector.iter().fold(0.0_f32, |greatest, value| greatest.max(value.abs()));
     let factor = limit / greatest.max(f32::MIN_POSITIVE);
-    let whole: Box<[i16]> = vector.iter().map(|value| (value * factor).round() as i16).collect();
+    // Rounded by cutting off, because `round` is a call for each number where the processor is taken for an old one.
+    let round = |number: f32| (number + 0.5_f32.copysign(number)) as i16;
+    let whole: Box<[i16]> = vector.iter().map(|value| round(value * factor)).collect();
     let squares: i64 = whole.iter().map(|number| i64::from(*number) * i64::from(*number)).sum();
     (whole, (1.0 / (squares.max(1) as f64).sqrt()) as f32)
 }
