@@ -55,7 +55,7 @@ pub(super) async fn check_new_face(
     if best.similarity < state.vision.rules().threshold {
         return Ok(());
     }
-    let (person_id, similarity) = (&best.person.id, best.similarity);
+    let (person_id, similarity) = (best.person.id, best.similarity);
     let message = format!(
         "this face is enrolled already as person {person_id} (similarity {similarity:.2}); send force=true if it is \
          somebody else"
@@ -63,8 +63,8 @@ pub(super) async fn check_new_face(
     let detail = json!({
         "field": field,
         "message": message,
-        "person_id": &**person_id,
-        "name": &*best.person.name,
+        "person_id": person_id,
+        "name": best.person.name,
         "similarity": similarity,
     });
     Err(ApiError::duplicate(message).with_details([detail]))

@@ -150,7 +150,7 @@ fn compare(python: &Path, rows: u64, dimension: usize, per_person: u64) -> Resul
         best.dedup_by_key(|(person, _)| *person);
         let found = gallery.best(query, K);
         let is_found = |place: usize| {
-            best.get(place).zip(found.get(place)).is_some_and(|(best, found)| *found.person.id == id(best.0))
+            best.get(place).zip(found.get(place)).is_some_and(|(best, found)| found.person.id == id(best.0))
         };
         first += usize::from(is_found(0));
         second += usize::from(is_found(0) && is_found(1));

@@ -22,7 +22,7 @@ fn best_ranks_people_by_their_best_template() {
         gallery.add_person("d", "Dan", &[leaning(dimension, -0.5, 4)]).unwrap();
         let query = leaning(dimension, 1.0, 1);
         let found = gallery.best(&query, 2);
-        let ids: Vec<&str> = found.iter().map(|found| &*found.person.id).collect();
+        let ids: Vec<&str> = found.iter().map(|found| found.person.id).collect();
         assert_eq!(ids, ["a", "b"]);
         assert!(
             (found[0].similarity - 0.8).abs() < 1e-5 && (found[1].similarity - 0.5).abs() < 1e-5,
@@ -58,7 +58,7 @@ fn what_cannot_be_compared_is_refused() {
     assert!(matches!(gallery.add_person("a", "Ada", &[]), Err(GalleryError::Duplicate { .. })));
     assert!(gallery.best(&[1.0], 1).is_empty());
     assert!(gallery.best(&[f32::NAN, 0.0], 1).is_empty());
-    assert_eq!(gallery.person("a").map(|person| &*person.name), Some("Ada"));
+    assert_eq!(gallery.person("a").map(|person| person.name), Some("Ada"));
 }
 
 /// Numbers without any pattern, the same every time.
