@@ -39,7 +39,7 @@ const UNSURE_SHARE: f32 = 0.4;
 const LIVE_FRAMES: usize = 2;
 /// What frames of recordings may take in memory while they are on their way, all that a detector looks at together: some
 /// embed while others are looked at, and the longer the line, the less one waits for the other.
-const RECORDED_BYTES: usize = 32 << 20;
+const RECORDED_BYTES: usize = 64 << 20;
 /// How many there are in any case, beside those that are looked at.
 const LEAST_READY: usize = 2;
 
