@@ -17,6 +17,7 @@ use sea_orm::{
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use vedette_models::ModelError;
 use vedette_models::files::ModelStore;
 use vedette_models::pack::{Pack, Packs};
 
@@ -207,7 +208,11 @@ impl Reembedding<'_> {
         };
         // It was good enough once; what this pack makes of its quality is told by its template.
         let examined = self.vision.run(move |analyzer| photo::examine(analyzer, &bytes, 0.0)).await?;
-        let examined = examined.map_err(ApiError::internal)?;
+        let examined = match examined {
+            // It will make no more sense of this photo the next time; anything else may pass.
+            Err(error @ ModelError::UnexpectedTensor { .. }) => return refused(former, &error.to_string()),
+            examined => examined.map_err(ApiError::internal)?,
+        };
         match examined.outcome {
             Ok(embedding) => {
                 let quality = examined.quality.unwrap_or_default();

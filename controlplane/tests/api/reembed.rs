@@ -112,6 +112,36 @@ fn the_former_pack_serves_until_everybody_is_embedded_anew() {
     assert_eq!(rows, [["4"]], "two photos, two packs");
 }
 
+/// Runs `vedette gallery reembed`: what it says on standard output and standard error.
+fn reembed(folder: &Path, pack: &OwnPack) -> (String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vedette"));
+    command
+        .args(["gallery", "reembed", "--pack", pack.name(), "--config"])
+        .arg(folder.join("config"))
+        .current_dir(folder)
+        .env_clear()
+        .env("VEDETTE_DATA_DIR", folder.join("data"))
+        .envs(database_in(folder))
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    (String::from_utf8(output.stdout).unwrap(), told)
+}
+
+#[test]
+fn photos_the_new_model_makes_no_sense_of_hold_nobody_up() {
+    let app = TestApp::with(BASE);
+    enrol(&app);
+    let pack = OwnPack::new();
+    // A network that makes 128 zeros of everything: a convolution of the picture's mean with weights of zero.
+    std::fs::write(pack.embedder(), include_bytes!("mute_embedder.onnx")).unwrap();
+    let folder = app.stop();
+    let (done, told) = reembed(folder.path(), &pack);
+    assert_eq!(done, format!("{}: 0 photos embedded, 3 without a usable face\n", pack.name()));
+    assert!(told.contains("without direction"), "{told}");
+}
+
 #[test]
 fn a_photo_of_no_use_to_the_new_pack_holds_nobody_up() {
     let app = TestApp::with(BASE);
@@ -120,25 +150,10 @@ fn a_photo_of_no_use_to_the_new_pack_holds_nobody_up() {
     std::fs::remove_file(app.folder.path().join("data").join(lost)).unwrap();
     let pack = OwnPack::new();
     let folder = app.stop();
-    let reembed = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vedette"));
-        command
-            .args(["gallery", "reembed", "--pack", pack.name(), "--config"])
-            .arg(folder.path().join("config"))
-            .current_dir(folder.path())
-            .env_clear()
-            .env("VEDETTE_DATA_DIR", folder.path().join("data"))
-            .envs(database_in(folder.path()))
-            .stdin(Stdio::null());
-        let output = command.output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{told}");
-        (String::from_utf8(output.stdout).unwrap(), told)
-    };
-    let (done, told) = reembed();
+    let (done, told) = reembed(folder.path(), &pack);
     assert_eq!(done, format!("{}: 2 photos embedded, 1 without a usable face\n", pack.name()));
     assert!(told.contains("3 of 3 photos"), "{told}");
-    let (done, _) = reembed();
+    let (done, _) = reembed(folder.path(), &pack);
     assert_eq!(done, format!("{}: 0 photos embedded, 0 without a usable face\n", pack.name()));
 
     let app = TestApp::restart_in(folder, &pack.settings());
