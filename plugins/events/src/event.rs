@@ -1,7 +1,7 @@
 //! What a camera saw: one JSON object per line on every transport.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 /// Why an event was sent.
@@ -142,7 +142,7 @@ pub struct FaceEvent {
     pub person: Option<PersonMatch>,
     /// Estimated age in years, if estimated.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 150))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "years")]
     pub age: Option<f32>,
     /// Apparent gender, if estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,4 +159,40 @@ pub struct FaceEvent {
     /// When the track was last seen; `left` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<DateTime<Utc>>,
+}
+
+/// Whole years are written as a whole number, which is what those who read events into an integer want.
+fn years<S: Serializer>(age: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+    match age {
+        Some(years) if years.fract() == 0.0 && (0.0..1000.0).contains(years) => {
+            serializer.serialize_u32(*years as u32)
+        }
+        age => age.serialize(serializer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn whole_years_are_whole_numbers() {
+        let mut event = serde_json::json!({
+            "event_id": Uuid::nil(), "kind": "unknown", "camera_id": "door", "track_id": 1,
+            "timestamp": "2026-01-01T12:00:00Z", "stream_time_ms": 0,
+            "bounding_box": {"x": 0, "y": 0, "width": 1, "height": 1}, "frame": {"width": 2, "height": 2},
+            "confidence": 0.5, "quality": 0.5, "person": null, "age": 34
+        });
+        for (given, written) in [("34", "34"), ("34.0", "34"), ("34.5", "34.5"), ("0", "0")] {
+            event["age"] = serde_json::from_str(given).unwrap();
+            let read: FaceEvent = serde_json::from_value(event.clone()).unwrap();
+            let line = serde_json::to_string(&read).unwrap();
+            assert!(
+                line.contains(&format!("\"age\":{written}}}"))
+                    || line.contains(&format!("\"age\":{written},")),
+                "{line}"
+            );
+        }
+    }
 }
