@@ -170,7 +170,7 @@ mod tests {
         let settings = told(&report, Path::new("/etc/vedette/config.yaml"));
         for expected in [
             "100 photos of 20 people",
-            "100 searches for strangers and 360 for people enrolled (100 different photos), in galleries of 18 people",
+            "100 searches for strangers and 180 for people enrolled (100 different photos), in galleries of 18 people",
             "put this into /etc/vedette/config.yaml",
             &format!("face_recognition:\n  recognition_threshold: {}\n", report.proposed.threshold),
             "the true intervals are wider",

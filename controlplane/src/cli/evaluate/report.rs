@@ -224,7 +224,7 @@ mod tests {
     fn rates_are_told_with_their_interval_and_a_mark_if_rough() {
         assert_eq!(told(&Rate::of(5, 10)), "50.0 % (23.7 to 76.3)");
         assert_eq!(told_error(&Rate::of(0, 1000)), "0.000 % (0.000 to 0.383) *");
-        assert_eq!(told_error(&Rate::of(30, 1000)), "3.0 % (2.1 to 4.2)");
+        assert_eq!(told_error(&Rate::of(30, 1000)), "3.0 % (2.1 to 4.3)");
     }
 
     #[test]
