@@ -40,7 +40,7 @@ impl Errors {
     fn note(&mut self, truth: &Truth, found: &Attributes) {
         self.years.extend(truth.age.map(|age| found.age_years - age));
         self.genders += 1;
-        self.genders_right += usize::from((found.female_probability >= 0.5) == (truth.gender == "female"));
+        self.genders_right += usize::from(found.is_female() == (truth.gender == "female"));
     }
 
     fn print(&self, who: &str) {

@@ -124,7 +124,7 @@ impl FaceView {
 }
 
 fn apparent_gender(attributes: &Attributes) -> Gender {
-    if attributes.female_probability >= 0.5 { Gender::Female } else { Gender::Male }
+    if attributes.is_female() { Gender::Female } else { Gender::Male }
 }
 
 /// The box in whole pixels, inside the picture, at least one pixel large.

@@ -16,7 +16,7 @@ use sea_orm::{
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use vedette_events::{FaceEvent, Gender};
+use vedette_events::FaceEvent;
 
 use super::batch::CheckedEvent;
 use crate::alerts::{self, Made, Rule, Sighting};
@@ -273,7 +273,7 @@ fn row(
         frame_width: Set(pixels(event.frame.width)),
         frame_height: Set(pixels(event.frame.height)),
         age: Set(event.age),
-        gender: Set(event.gender.map(gender_name)),
+        gender: Set(event.gender.map(|gender| gender.as_str().to_owned())),
         snapshot_path: Set(snapshot_path),
         embedding: Set(checked.embedding.as_deref().map(seal).transpose()?),
         first_seen: Set(event.first_seen),
@@ -285,11 +285,4 @@ fn row(
 /// Rounding may have led a little out of range.
 fn stored_confidence(event: &FaceEvent) -> f32 {
     event.confidence.clamp(0.0, 1.0)
-}
-
-fn gender_name(gender: Gender) -> String {
-    match gender {
-        Gender::Female => "female".to_owned(),
-        Gender::Male => "male".to_owned(),
-    }
 }

@@ -33,6 +33,11 @@ pub struct Attributes {
 }
 
 impl Attributes {
+    /// Whether the face is to be called a woman's.
+    pub fn is_female(&self) -> bool {
+        self.female_probability >= 0.5
+    }
+
     /// Reads a network's row; nothing if it is not made of three numbers.
     fn from_row(row: &[f32]) -> Option<Self> {
         let [female, male, hundreds] = *row else { return None };

@@ -45,8 +45,8 @@ pub struct DetectedFace {
 pub struct DetectorOptions {
     /// The least score; nothing takes the pack's.
     pub threshold: Option<f32>,
-    /// The score from which something may be a face: what lies between this and the threshold comes back, too, behind
-    /// the faces ([`Detector::detect`]), as a share of the threshold. 1 gives faces alone.
+    /// From which share of the threshold on something may be a face: what scores less than the threshold is told by
+    /// [`DetectScratch::unsure`]. 1 tells of nothing.
     pub unsure_share: f32,
     /// The overlap (IoU) above which two boxes are one face; nothing takes the pack's.
     pub nms_threshold: Option<f32>,
@@ -86,6 +86,7 @@ pub struct DetectScratch {
     frame: Pass,
     face: Pass,
     second_looks: u32,
+    unsure: Vec<Rect>,
 }
 
 /// The buffers of one look at a picture or at a part of it.
@@ -106,6 +107,12 @@ impl DetectScratch {
     /// How many faces were looked at once more by the last detection.
     pub fn second_looks(&self) -> u32 {
         self.second_looks
+    }
+
+    /// Where the last detection saw what may be a face, surest first ([`DetectorOptions::unsure_share`]). These are not
+    /// looked at once more, and do not count for `max_faces`.
+    pub fn unsure(&self) -> &[Rect] {
+        &self.unsure
     }
 }
 
@@ -169,8 +176,7 @@ impl Detector {
         reach::input_size(picture_side_px, face_px)
     }
 
-    /// The faces of a picture, surest first. Then, with an `unsure_share` below 1, what scores less than the threshold:
-    /// these do not count as faces for `max_faces` and are not looked at once more.
+    /// The faces of a picture, surest first.
     pub fn detect(
         &self,
         view: &ImageView,
@@ -186,7 +192,9 @@ impl Detector {
         let mut faces = self.look(view, window, letterbox, options, &mut scratch.frame)?;
         nms::suppress(&mut faces, options.nms_threshold.unwrap_or(self.nms_threshold));
         let threshold = options.threshold.unwrap_or(self.threshold);
-        let unsure = faces.split_off(faces.partition_point(|face| face.score >= threshold));
+        let sure = faces.partition_point(|face| face.score >= threshold);
+        scratch.unsure.clear();
+        scratch.unsure.extend(faces.drain(sure..).map(|face| face.rect));
         keep_largest(&mut faces, options.max_faces);
         if options.refine_landmarks && self.fixed_input.is_none() {
             for face in &mut faces {
@@ -196,7 +204,6 @@ impl Detector {
                 }
             }
         }
-        faces.extend(unsure);
         Ok(faces)
     }
 

@@ -42,6 +42,16 @@ pub enum Gender {
     Male,
 }
 
+impl Gender {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Female => "female",
+            Self::Male => "male",
+        }
+    }
+}
+
 /// A face's box in frame pixels, clipped to the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -60,10 +60,7 @@ fn object(region_id: u32, face: &Face) -> Value {
         object.insert("age".into(), attribute(&format!("{years}"), years as i32, 1.0, &age.model_name));
     }
     if let Some(gender) = &face.gender {
-        let (label, label_id) = match gender.gender {
-            vedette_events::Gender::Female => ("female", 0),
-            vedette_events::Gender::Male => ("male", 1),
-        };
+        let (label, label_id) = (gender.gender.as_str(), gender.label_id());
         object.insert("gender".into(), attribute(label, label_id, gender.confidence, &gender.model_name));
     }
     Value::Object(object)

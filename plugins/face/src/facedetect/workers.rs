@@ -178,14 +178,11 @@ impl Job {
         }
         let look = || -> Outcome {
             let begun = Instant::now();
-            let mut faces =
-                frame::with_view(&buffer, &info, |view| detector.detect(view, &options, scratch))??;
-            let threshold = options.threshold.unwrap_or(detector.threshold());
-            let unsure = faces.split_off(faces.partition_point(|face| face.score >= threshold));
+            let faces = frame::with_view(&buffer, &info, |view| detector.detect(view, &options, scratch))??;
             let size = (info.width(), info.height());
             Ok(Seen {
                 faces,
-                unsure: unsure.iter().map(|face| face.rect).collect(),
+                unsure: scratch.unsure().to_vec(),
                 size,
                 took: begun.elapsed(),
                 preparation: scratch.preparation(),

@@ -373,7 +373,7 @@ fn attributes_error(error: &ModelError) -> gst::ErrorMessage {
 
 fn attribute_params(attributes: &Attributes, model_name: &str) -> [gst::Structure; 2] {
     let female = f64::from(attributes.female_probability);
-    let (gender, confidence) = if female >= 0.5 {
+    let (gender, confidence) = if attributes.is_female() {
         (vedette_events::Gender::Female, female)
     } else {
         (vedette_events::Gender::Male, 1.0 - female)

@@ -7,7 +7,7 @@ use gst_analytics::prelude::*;
 use gst_analytics::{AnalyticsRelationMeta, RelTypes};
 
 use super::ROI_TYPE;
-use super::params::{Age, Detection, Gender, Identity, TrackId};
+use super::params::{AGE, Detection, GENDER, IDENTITY, TrackId};
 
 /// Left, top, width and height in whole pixels of the frame.
 type Area = (u32, u32, u32, u32);
@@ -49,18 +49,9 @@ pub(super) fn relate(buffer: &mut gst::BufferRef, region_id: i32, params: &[gst:
 /// What a structure says of a face, as a label and how sure that is. Labels become quarks, which are never freed: there
 /// are as many as people in the gallery.
 fn class_of(param: &gst::StructureRef) -> Option<(String, f32)> {
-    if let Ok(identity) = Identity::try_from(param) {
-        return Some((identity.label, identity.confidence as f32));
-    }
-    if let Ok(age) = Age::try_from(param) {
-        return Some((age.years.round().to_string(), 1.0));
-    }
-    let gender = Gender::try_from(param).ok()?;
-    let label = match gender.gender {
-        vedette_events::Gender::Female => "female",
-        vedette_events::Gender::Male => "male",
-    };
-    Some((label.to_owned(), gender.confidence as f32))
+    let is_attribute = matches!(param.name().as_str(), IDENTITY | AGE | GENDER);
+    let confidence = param.get::<f64>("confidence").ok().filter(|_| is_attribute)?;
+    Some((param.get("label").ok()?, confidence as f32))
 }
 
 type MetaMut<'a> = gst::MetaRefMut<'a, AnalyticsRelationMeta, gst::meta::Standalone>;
@@ -84,6 +75,7 @@ fn link(meta: &mut MetaMut<'_>, there: RelTypes, back: RelTypes, object: u32, ot
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::params::Identity;
     use super::super::{FrameInfo, add_face, annotate};
     use super::*;
     use gst_analytics::{AnalyticsClassificationMtd, AnalyticsODMtd, AnalyticsTrackingMtd};

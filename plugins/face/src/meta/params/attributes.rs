@@ -50,15 +50,21 @@ pub struct Gender {
     pub model_name: String,
 }
 
+impl Gender {
+    /// The label as a number.
+    pub fn label_id(&self) -> i32 {
+        match self.gender {
+            vedette_events::Gender::Female => 0,
+            vedette_events::Gender::Male => 1,
+        }
+    }
+}
+
 impl From<&Gender> for Structure {
     fn from(gender: &Gender) -> Self {
-        let (label, label_id) = match gender.gender {
-            vedette_events::Gender::Female => ("female", 0),
-            vedette_events::Gender::Male => ("male", 1),
-        };
         Structure::builder(GENDER)
-            .field("label", label)
-            .field("label_id", label_id)
+            .field("label", gender.gender.as_str())
+            .field("label_id", gender.label_id())
             .field("confidence", gender.confidence)
             .field("model_name", &gender.model_name)
             .build()
