@@ -13,6 +13,8 @@ use crate::gallery::{Gallery, Match};
 const KEPT_CROPS: usize = 8;
 /// A face this far below the threshold will not climb over it with a few more crops.
 const CLEARLY_BELOW: f32 = 0.05;
+/// Nor will one that is so far above both the threshold and the margin fall below them.
+const CLEARLY_ABOVE: f32 = 0.1;
 /// So many times the crops of `stranger_crops` settle what is neither clearly known nor clearly strange.
 const PATIENCE: usize = 2;
 /// Evidence is better when it has so many times the crops the decision was made with …
@@ -65,6 +67,25 @@ pub enum Decision {
     Stranger,
 }
 
+impl Decision {
+    /// Whether both come to the same: one person, or a stranger.
+    fn names_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Known(one), Self::Known(another)) => one.person_id == another.person_id,
+            (Self::Stranger, Self::Stranger) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What crops say by themselves.
+#[derive(Debug, Default)]
+struct Judgement {
+    decision: Decision,
+    /// Whether it is far from every limit.
+    is_clear: bool,
+}
+
 /// The evidence a decision was made with.
 #[derive(Debug, Clone, Copy, Default)]
 struct Evidence {
@@ -89,6 +110,7 @@ pub struct TrackIdentity {
     decided_with: Evidence,
     is_corrected: bool,
     gave_way: bool,
+    is_settled: bool,
 }
 
 impl TrackIdentity {
@@ -147,7 +169,8 @@ impl TrackIdentity {
             self.decision = Decision::Undecided;
         }
         let evidence = Evidence { crops: self.crops, mean_quality: self.mean_quality() };
-        let judgement = self.judge(gallery, policy);
+        let Judgement { decision: judgement, is_clear } = self.judge(gallery, policy);
+        let judged = judgement.clone();
         let may_correct = !self.is_corrected && evidence.is_better_than(&self.decided_with);
         match (&mut self.decision, judgement) {
             (_, Decision::Undecided) => (),
@@ -166,7 +189,13 @@ impl TrackIdentity {
             }
             _ => (),
         }
+        self.is_settled = is_clear && judged.names_as(&self.decision);
         &self.decision
+    }
+
+    /// Whether the crops so far say so clearly what was decided that more of the same kind would not change it.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     /// Whether the decision was replaced by another one: it is not again.
@@ -178,6 +207,7 @@ impl TrackIdentity {
     /// gallery, until better evidence says otherwise. If the earlier decision was told already, this is its correction.
     pub fn give_way(&mut self, was_told: bool) {
         self.decision = Decision::Stranger;
+        self.is_settled = false;
         self.decided_with = Evidence { crops: self.crops, mean_quality: self.mean_quality() };
         self.is_corrected |= was_told;
         self.gave_way = true;
@@ -188,7 +218,7 @@ impl TrackIdentity {
     pub fn decide_anew(&mut self, gallery: &Gallery, policy: &IdentityPolicy) -> &Decision {
         if self.decision == Decision::Stranger
             && !self.gave_way
-            && let known @ Decision::Known(_) = self.judge(gallery, policy)
+            && let known @ Decision::Known(_) = self.judge(gallery, policy).decision
         {
             self.decision = known;
             self.decided_with = Evidence { crops: self.crops, mean_quality: self.mean_quality() };
@@ -197,8 +227,8 @@ impl TrackIdentity {
     }
 
     /// What the crops say by themselves, whatever was decided before.
-    fn judge(&self, gallery: &Gallery, policy: &IdentityPolicy) -> Decision {
-        let Some(fused) = self.fused() else { return Decision::Undecided };
+    fn judge(&self, gallery: &Gallery, policy: &IdentityPolicy) -> Judgement {
+        let Some(fused) = self.fused() else { return Judgement::default() };
         let found = gallery.best(fused.as_slice(), 2);
         let similarity = found.first().map_or(-1.0, |best| best.similarity);
         let margin = lead(&found);
@@ -207,14 +237,20 @@ impl TrackIdentity {
             && margin >= policy.margin
         {
             if self.crops < policy.min_crops {
-                return Decision::Undecided;
+                return Judgement::default();
             }
             let (person_id, name) = (best.person.id.into(), best.person.name.into());
-            return Decision::Known(Candidate { person_id, name, similarity, margin });
+            let is_clear =
+                similarity >= policy.threshold + CLEARLY_ABOVE && margin >= policy.margin + CLEARLY_ABOVE;
+            return Judgement {
+                decision: Decision::Known(Candidate { person_id, name, similarity, margin }),
+                is_clear,
+            };
         }
         let is_clear = similarity < policy.threshold - CLEARLY_BELOW;
         let needed = if is_clear { policy.stranger_crops } else { PATIENCE * policy.stranger_crops };
-        if self.crops >= needed.max(1) { Decision::Stranger } else { Decision::Undecided }
+        let is_decided = self.crops >= needed.max(1);
+        Judgement { decision: if is_decided { Decision::Stranger } else { Decision::Undecided }, is_clear }
     }
 
     fn mean_quality(&self) -> f32 {

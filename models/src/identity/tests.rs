@@ -168,3 +168,36 @@ fn odd_crops_are_survived() {
     assert_eq!(track.crops(), 1);
     assert!(track.fused().unwrap().cosine(&crop(0.7, 0.0)) > 0.999);
 }
+
+#[test]
+fn a_track_is_settled_when_more_crops_would_not_change_it() {
+    let settled = |crops: &[(Embedding, f32)]| {
+        let mut track = TrackIdentity::new();
+        let gallery = gallery();
+        let settle = |(embedding, quality): &(Embedding, f32)| {
+            track.add(embedding, *quality);
+            track.decide(&gallery, &POLICY);
+            track.is_settled()
+        };
+        crops.iter().map(settle).collect::<Vec<bool>>()
+    };
+    assert_eq!(settled(&vec![(crop(0.7, 0.1), 0.8); 3]), [false, true, true]);
+    // Above the threshold, but not by much; or above it by much, but somebody else is not far behind.
+    assert_eq!(settled(&vec![(crop(0.45, 0.1), 0.8); 3]), [false; 3]);
+    assert_eq!(settled(&vec![(crop(0.65, 0.5), 0.8); 3]), [false; 3]);
+    assert_eq!(settled(&vec![(crop(0.1, 0.2), 0.8); 4]), [false, false, true, true]);
+    assert_eq!(settled(&vec![(crop(0.38, 0.2), 0.8); 7]), [false; 7]);
+    // Named Ada, and Ben by what came later: whoever it is, it is not settled.
+    let mut turned = vec![(crop(0.7, 0.1), 0.5); 2];
+    turned.extend(vec![(crop(0.0, 0.8), 0.55); 1]);
+    assert_eq!(settled(&turned).last(), Some(&false));
+}
+
+#[test]
+fn somebody_who_gave_way_is_not_settled() {
+    let mut track = TrackIdentity::new();
+    decisions(&mut track, &vec![(crop(0.7, 0.1), 0.8); 2]);
+    assert!(track.is_settled());
+    track.give_way(true);
+    assert!(!track.is_settled());
+}

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
 
 use gst::glib;
 use vedette_models::ModelError;
@@ -58,6 +59,12 @@ pub(crate) struct ModelChoice {
 }
 
 impl ModelChoice {
+    /// The choice in those words.
+    pub(crate) fn new(pack: &str, model: Option<&str>, device: Device, instance_id: Option<&str>) -> Self {
+        let (model, instance_id) = (model.map(PathBuf::from), instance_id.map(str::to_owned));
+        Self { pack: pack.to_owned(), model, device, instance_id }
+    }
+
     fn source(&self) -> Result<ModelSource, ModelError> {
         match &self.model {
             Some(path) => Ok(ModelSource::File(path.clone())),
@@ -83,6 +90,36 @@ impl ModelChoice {
         static ESTIMATORS: LazyLock<Shared<ModelChoice, AttributeEstimator>> = LazyLock::new(Shared::default);
         let of_pack = Self { model: None, ..self.clone() };
         ESTIMATORS.get(&of_pack, || AttributeEstimator::open(&of_pack.source()?, self.device.into()))
+    }
+}
+
+/// Something that takes a while to open and is opened on a thread of its own, while the rest of the pipeline gets ready.
+#[derive(Debug)]
+pub(crate) struct Opening<K, T, E> {
+    key: K,
+    thread: JoinHandle<Result<T, E>>,
+}
+
+impl<K, T, E> Opening<K, T, E>
+where
+    K: Clone + PartialEq + Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    /// Begins; nothing if the system has no thread to give.
+    pub(crate) fn begin(key: K, open: fn(&K) -> Result<T, E>) -> Option<Self> {
+        let of_thread = key.clone();
+        let builder = std::thread::Builder::new().name("vedette-open".into());
+        let thread = builder.spawn(move || open(&of_thread)).ok()?;
+        Some(Self { key, thread })
+    }
+
+    /// What was opened, if it is what is wanted now; else `open` has to do it.
+    pub(crate) fn finish(begun: Option<Self>, key: &K, open: fn(&K) -> Result<T, E>) -> Result<T, E> {
+        match begun.map(|Self { key, thread }| (key, thread.join())) {
+            Some((begun_with, Ok(opened))) if begun_with == *key => opened,
+            _ => open(key),
+        }
     }
 }
 
@@ -142,6 +179,17 @@ mod tests {
         drop((first, again));
         assert_eq!(*shared.get(&1, || open("d")).unwrap(), "d");
         assert!(shared.get(&3, || Err("no")).is_err());
+    }
+
+    #[test]
+    fn what_was_begun_is_taken_if_it_is_still_wanted() {
+        let open = |key: &u8| if *key == 9 { Err("no nine") } else { Ok(*key) };
+        let finish = |begun, wanted| Opening::finish(Opening::begin(begun, open), &wanted, open);
+        assert_eq!(finish(1, 1), Ok(1));
+        assert_eq!(finish(1, 2), Ok(2));
+        assert_eq!(finish(9, 9), Err("no nine"));
+        assert_eq!(finish(9, 1), Ok(1));
+        assert_eq!(Opening::finish(None, &3, open), Ok(3));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod facetrack;
 mod frame;
 mod instance;
 pub mod meta;
+mod settled;
 mod stats;
 pub mod still;
 mod warn;

@@ -103,6 +103,27 @@ fn every_region_of_a_decided_track_carries_the_identity() {
 }
 
 #[test]
+fn no_more_crops_are_embedded_of_somebody_who_is_clearly_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("people.json");
+    gallery(&path, &[OBAMA]);
+    let embedded = |photo: &str, attributes: bool| {
+        let launch = format!(
+            "{} ! facedetect ! facetrack min-hits=1 ! faceembed name=embed refresh-interval=0 attributes={attributes} \
+             ! facematch gallery={} ! fakesink",
+            still(photo, "I420", 30),
+            path.display()
+        );
+        let running = Running::start(&launch);
+        assert_eq!(common::error_of(&running.finish()), None);
+        running.stats("embed").get::<u64>("embedded").unwrap()
+    };
+    assert_eq!(embedded("obama3.jpg", false), 2, "as many as naming somebody takes");
+    assert_eq!(embedded("biden.jpg", false), 4, "as many as calling somebody a stranger takes");
+    assert_eq!(embedded("obama3.jpg", true), 5, "age and gender gain by every crop");
+}
+
+#[test]
 fn a_strict_threshold_names_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("people.json");

@@ -4,7 +4,6 @@
 
 #![expect(missing_docs, reason = "the accessors the macro makes are documented by the blurbs")]
 
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -12,16 +11,16 @@ use gst::glib::{self, Properties};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_video::VideoInfo;
-use vedette_models::detect::DetectorOptions;
+use vedette_models::ModelError;
 use vedette_models::geometry::Rect;
-use vedette_models::pack::DEFAULT_PACK;
 
 use super::gate::Gate;
 use super::line::{Item, Line};
 use super::region::Region;
+use super::settings::Settings;
 use super::workers::{Answer, DetectError, Seen, Workers};
 use crate::frame;
-use crate::instance::{self, Device, ModelChoice};
+use crate::instance::{self, Device, ModelChoice, Opening};
 use crate::meta::{self, Detection, FrameInfo, Keypoints};
 use crate::stats::{self, Figures};
 use crate::warn::WarnGate;
@@ -30,11 +29,6 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("vedettefacedetect", gst::DebugColorFlags::empty(), Some("Vedette face detector"))
 });
 
-/// Faces with a side shorter than this share of the size that is promised are left out. Between the two the detector finds
-/// some: dropping them at the very limit would make a face of just that size come and go.
-const LEFT_OUT_BELOW: f32 = 0.5;
-/// A track is continued by what scores this share of a face's threshold: half hidden and turned heads do.
-const UNSURE_SHARE: f32 = 0.4;
 /// How many frames of a live stream are on their way: one that is looked at and one that is ready for it.
 const LIVE_FRAMES: usize = 2;
 /// What frames of recordings may take in memory while they are on their way, all that a detector looks at together: some
@@ -42,41 +36,6 @@ const LIVE_FRAMES: usize = 2;
 const RECORDED_BYTES: usize = 64 << 20;
 /// How many there are in any case, beside those that are looked at.
 const LEAST_READY: usize = 2;
-
-#[derive(Clone, Debug)]
-struct Settings {
-    pack: String,
-    model: Option<String>,
-    device: Device,
-    model_instance_id: Option<String>,
-    threshold: f32,
-    nms_threshold: f32,
-    inference_interval: u32,
-    input_size: u32,
-    min_face_size: u32,
-    max_faces: u32,
-    roi: Option<String>,
-    motion_gate: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            pack: DEFAULT_PACK.into(),
-            model: None,
-            device: Device::Cpu,
-            model_instance_id: None,
-            threshold: -1.0,
-            nms_threshold: -1.0,
-            inference_interval: 1,
-            input_size: 0,
-            min_face_size: 80,
-            max_faces: 0,
-            roi: None,
-            motion_gate: false,
-        }
-    }
-}
 
 /// What lasts from start to stop.
 struct State {
@@ -158,6 +117,8 @@ pub struct FaceDetect {
         nick = "Motion gate", blurb = "Whether a frame in which nothing has changed keeps the faces of the one before, unlooked at; once a second one is looked at in any case"
     )]
     settings: Mutex<Settings>,
+    /// The detector, while the pipeline gets ready.
+    opening: Mutex<Option<Opening<ModelChoice, Arc<Workers>, ModelError>>>,
     state: Mutex<Option<State>>,
     pub(super) line: Line<Frame>,
     pub(super) sink_pad: gst::Pad,
@@ -176,6 +137,7 @@ impl ObjectSubclass for FaceDetect {
         let (sink_pad, src_pad) = super::pads::make(class);
         Self {
             settings: Mutex::default(),
+            opening: Mutex::default(),
             state: Mutex::default(),
             line: Line::default(),
             sink_pad,
@@ -238,15 +200,23 @@ impl ElementImpl for FaceDetect {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        if transition == gst::StateChange::ReadyToPaused
-            && let Err(message) = self.start()
-        {
-            self.post_error_message(message);
-            return Err(gst::StateChangeError);
+        match transition {
+            gst::StateChange::NullToReady => {
+                *self.opening() = Opening::begin(self.settings().choice(), Workers::of);
+            }
+            gst::StateChange::ReadyToPaused => {
+                if let Err(message) = self.start() {
+                    self.post_error_message(message);
+                    return Err(gst::StateChangeError);
+                }
+            }
+            _ => (),
         }
         let changed = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PausedToReady {
-            *self.state() = None;
+        match transition {
+            gst::StateChange::PausedToReady => *self.state() = None,
+            gst::StateChange::ReadyToNull => *self.opening() = None,
+            _ => (),
         }
         Ok(changed)
     }
@@ -260,13 +230,9 @@ impl FaceDetect {
                 gst::error_msg!(gst::ResourceError::Settings, ("roi: {error}"))
             },
         )?;
-        let choice = ModelChoice {
-            pack: settings.pack,
-            model: settings.model.map(PathBuf::from),
-            device: settings.device,
-            instance_id: settings.model_instance_id,
-        };
-        let workers = Workers::of(&choice).map_err(|error| instance::start_error(&error))?;
+        let begun = self.opening().take();
+        let workers = Opening::finish(begun, &settings.choice(), Workers::of)
+            .map_err(|error| instance::start_error(&error))?;
         let detector = workers.detector();
         gst::info!(CAT, imp = self, "{} on {}", detector.model_name(), detector.device().as_str());
         self.figures.reset();
@@ -362,7 +328,7 @@ impl FaceDetect {
                 return Ok(Some(Look { answer, is_repeated: true }));
             }
         }
-        let options = settings.options(&state.workers, (info.width(), info.height()), window);
+        let options = settings.options(state.workers.detector(), (info.width(), info.height()), window);
         let answer = state.workers.look(buffer.clone(), info, options);
         if settings.motion_gate {
             state.gate.looked(Arc::clone(&answer), buffer.pts());
@@ -467,6 +433,10 @@ impl FaceDetect {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn opening(&self) -> MutexGuard<'_, Option<Opening<ModelChoice, Arc<Workers>, ModelError>>> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -476,29 +446,5 @@ impl State {
     fn restart(&mut self) {
         self.frames_since = 0;
         self.gate.reset();
-    }
-}
-
-impl Settings {
-    /// What to look for in a frame of that size, within `window`.
-    fn options(&self, workers: &Workers, frame: (u32, u32), window: Option<Rect>) -> DetectorOptions {
-        let unless_packs = |value: f32| (value >= 0.0).then_some(value);
-        let window = window.map(|window| window.clip_to(frame.0, frame.1));
-        let longest_side =
-            window.map_or(frame.0.max(frame.1), |window| window.width.max(window.height) as u32);
-        let input_size = match self.input_size {
-            0 => workers.detector().input_size_for(longest_side, self.min_face_size),
-            size => size,
-        };
-        DetectorOptions {
-            threshold: unless_packs(self.threshold),
-            unsure_share: UNSURE_SHARE,
-            nms_threshold: unless_packs(self.nms_threshold),
-            input_size,
-            min_face_size: (self.min_face_size as f32 * LEFT_OUT_BELOW) as u32,
-            max_faces: self.max_faces as usize,
-            window,
-            refine_landmarks: true,
-        }
     }
 }

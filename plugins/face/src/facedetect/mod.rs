@@ -13,6 +13,7 @@ mod imp;
 mod line;
 mod pads;
 mod region;
+mod settings;
 mod workers;
 
 use gst::glib;

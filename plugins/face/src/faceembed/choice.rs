@@ -46,6 +46,8 @@ struct Crops {
     best: f32,
     last_ms: u64,
     seen_ms: u64,
+    /// More crops of the same kind would not change who it is.
+    is_settled: bool,
     attributes: FusedAttributes,
 }
 
@@ -81,6 +83,15 @@ impl Choice {
         chosen
     }
 
+    /// The tracks are known well enough: only clearly better crops of them are worth it, and a look now and then.
+    pub(super) fn settle(&mut self, track_ids: &[u64]) {
+        for id in track_ids {
+            if let Some(crops) = self.tracks.get_mut(id) {
+                crops.is_settled = true;
+            }
+        }
+    }
+
     /// Takes into account what a chosen crop says of age and gender.
     pub(super) fn fuse(&mut self, track_id: u64, crop: &Attributes, quality: f32) {
         self.tracks.entry(track_id).or_default().attributes.add(crop, quality);
@@ -109,7 +120,7 @@ impl Crops {
         let is_better = quality >= self.best + CLEARLY_BETTER;
         if self.count == 0 {
             true
-        } else if self.count < limits.max_crops {
+        } else if self.count < limits.max_crops && !self.is_settled {
             rested_ms >= SPACING_MS || is_better
         } else {
             let is_due = limits.refresh_ms > 0 && rested_ms >= limits.refresh_ms;
@@ -162,6 +173,18 @@ mod tests {
         let steady = (0..60).map(|frame| (frame * 40, 0.7));
         let limits = Limits { refresh_ms: 1000, ..LIMITS };
         assert_eq!(times_embedded(limits, steady), [0, 120, 240, 1240, 2240]);
+    }
+
+    #[test]
+    fn a_settled_track_takes_only_clearly_better_crops_and_is_looked_at_again() {
+        let limits = Limits { refresh_ms: 1000, max_crops: 5, ..LIMITS };
+        let mut choice = Choice::default();
+        let mut embedded = |ms: u64, quality: f32| !choice.choose(ms, &[face(1, quality)], limits).is_empty();
+        assert!(embedded(0, 0.7) && embedded(120, 0.7));
+        choice.settle(&[1, 2]);
+        let mut embedded = |ms: u64, quality: f32| !choice.choose(ms, &[face(1, quality)], limits).is_empty();
+        assert!(!embedded(240, 0.75) && !embedded(800, 0.79));
+        assert!(embedded(840, 0.85) && !embedded(1800, 0.85) && embedded(1840, 0.7));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 #![expect(missing_docs, reason = "the accessors the macro makes are documented by the blurbs")]
 
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -19,13 +18,14 @@ use vedette_models::detect::DetectedFace;
 use vedette_models::embed::Embedder;
 use vedette_models::geometry::{Landmarks, Rect};
 use vedette_models::image::ImageView;
-use vedette_models::pack::DEFAULT_PACK;
 use vedette_models::quality::Quality;
 
-use super::choice::{Candidate, Choice, Limits};
+use super::choice::{Candidate, Choice};
+use super::settings::{Models, Settings, Wanted};
 use crate::frame::{self, FrameError, FrameTime};
-use crate::instance::{self, Device, ModelChoice};
+use crate::instance::{Device, Opening};
 use crate::meta::{self, Age, Embedding, Face, FrameInfo, Gender, QualityFigures};
+use crate::settled;
 use crate::stats::{self, Figures};
 use crate::warn::WarnGate;
 
@@ -35,43 +35,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 /// Time from one frame to the next where buffers carry none.
 const UNTIMED_FRAME_MS: u64 = 40;
-
-#[derive(Clone, Debug)]
-struct Settings {
-    pack: String,
-    model: Option<String>,
-    device: Device,
-    model_instance_id: Option<String>,
-    quality_threshold: f32,
-    max_crops_per_track: u32,
-    refresh_interval: u32,
-    attributes: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            pack: DEFAULT_PACK.into(),
-            model: None,
-            device: Device::Cpu,
-            model_instance_id: None,
-            quality_threshold: 0.6,
-            max_crops_per_track: 5,
-            refresh_interval: 2000,
-            attributes: false,
-        }
-    }
-}
-
-impl Settings {
-    fn limits(&self) -> Limits {
-        Limits {
-            quality_threshold: self.quality_threshold,
-            max_crops: self.max_crops_per_track as usize,
-            refresh_ms: u64::from(self.refresh_interval),
-        }
-    }
-}
 
 struct State {
     embedder: Arc<Embedder>,
@@ -130,6 +93,8 @@ pub struct FaceEmbed {
         nick = "Attributes", blurb = "Whether age and gender of the embedded crops are estimated (needs a pack with a model for it)"
     )]
     settings: Mutex<Settings>,
+    /// The models, while the pipeline gets ready.
+    opening: Mutex<Option<Opening<Wanted, Models, gst::ErrorMessage>>>,
     state: Mutex<Option<State>>,
     figures: Figures,
     warnings: WarnGate,
@@ -180,6 +145,20 @@ impl ElementImpl for FaceEmbed {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(frame::filter_pad_templates);
         &TEMPLATES
     }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::NullToReady {
+            *self.opening() = Opening::begin(self.settings().wanted(), Models::open);
+        }
+        let changed = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::ReadyToNull {
+            *self.opening() = None;
+        }
+        Ok(changed)
+    }
 }
 
 impl BaseTransformImpl for FaceEmbed {
@@ -188,20 +167,10 @@ impl BaseTransformImpl for FaceEmbed {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = self.settings().clone();
-        let choice = ModelChoice {
-            pack: settings.pack,
-            model: settings.model.map(PathBuf::from),
-            device: settings.device,
-            instance_id: settings.model_instance_id,
-        };
-        let embedder = choice.embedder().map_err(|error| instance::start_error(&error))?;
+        let begun = self.opening().take();
+        let wanted = self.settings().wanted();
+        let Models { embedder, estimator } = Opening::finish(begun, &wanted, Models::open)?;
         gst::info!(CAT, imp = self, "{} on {}", embedder.model_name(), embedder.device().as_str());
-        let estimator = if settings.attributes {
-            Some(choice.attribute_estimator().map_err(|error| attributes_error(&error))?)
-        } else {
-            None
-        };
         self.figures.reset();
         self.warnings.reset();
         *self.state() = Some(State {
@@ -237,6 +206,15 @@ impl BaseTransformImpl for FaceEmbed {
         self.parent_propose_allocation(None, query)
     }
 
+    fn src_event(&self, event: gst::Event) -> bool {
+        let Some(settled) = settled::tracks(&event) else { return self.parent_src_event(event) };
+        // Age and gender still gain by every crop.
+        if let Some(state) = self.state().as_mut().filter(|state| state.estimator.is_none()) {
+            state.choice.settle(&settled);
+        }
+        true
+    }
+
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
         let begun = Instant::now();
         let faces = meta::faces(buffer);
@@ -260,6 +238,10 @@ impl BaseTransformImpl for FaceEmbed {
 impl FaceEmbed {
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opening(&self) -> MutexGuard<'_, Option<Opening<Wanted, Models, gst::ErrorMessage>>> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
@@ -358,16 +340,6 @@ impl FaceEmbed {
                 params.extend(attribute_params(&fused, model_name));
             }
         }
-    }
-}
-
-/// A start that fails for want of a model for age and gender; the rest of the element could do without one.
-fn attributes_error(error: &ModelError) -> gst::ErrorMessage {
-    match error {
-        ModelError::NotInPack { .. } => {
-            gst::error_msg!(gst::ResourceError::Settings, ("{error}, or set attributes=false"))
-        }
-        _ => instance::start_error(error),
     }
 }
 

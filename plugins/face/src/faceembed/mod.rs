@@ -12,6 +12,7 @@
 
 mod choice;
 mod imp;
+mod settings;
 
 use gst::glib;
 use gst::prelude::*;

@@ -15,6 +15,7 @@ use super::matcher::{Matcher, Rules};
 use super::source::{GallerySource, Loaded, SourceError};
 use crate::frame::{self, FrameTime};
 use crate::meta::{self, FrameInfo};
+use crate::settled;
 use crate::stats::{self, Figures};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -229,8 +230,13 @@ impl BaseTransformImpl for FaceMatch {
         let identified = matcher.identify(&basis, rules, now_ms, &faces);
         matcher.forget(now_ms, &ended);
         self.figures.worked(matcher.take_decided());
+        let settled = matcher.take_settled();
         if let Some(state) = &mut *self.state() {
             state.matcher = matcher;
+        }
+        if !settled.is_empty() {
+            // Nobody before us may care.
+            self.obj().sink_pad().push_event(settled::event(&settled));
         }
         let identified = identified.map_err(|error| {
             gst::element_imp_error!(self, gst::StreamError::WrongType, ("{error}"));

@@ -72,6 +72,8 @@ struct Track {
     seen_ms: u64,
     /// Whether the decision may be another than what was told.
     is_reviewed: bool,
+    /// Whether it was told that more crops are not needed.
+    is_told_settled: bool,
 }
 
 /// Decides tracks against a gallery.
@@ -190,6 +192,17 @@ impl Matcher {
         self.tracks.retain(|_, track| now_ms.saturating_sub(track.seen_ms) <= UNSEEN_MS);
     }
 
+    /// The tracks that no more crops are needed of, each once.
+    pub(super) fn take_settled(&mut self) -> Vec<u64> {
+        let news =
+            self.tracks.iter_mut().filter(|(_, track)| track.evidence.is_settled() && !track.is_told_settled);
+        news.map(|(id, track)| {
+            track.is_told_settled = true;
+            *id
+        })
+        .collect()
+    }
+
     /// How many decisions were made or changed since the last call.
     pub(super) fn take_decided(&mut self) -> usize {
         std::mem::take(&mut self.decided)
@@ -205,6 +218,7 @@ impl Track {
             first_seen_ms: now_ms,
             seen_ms: now_ms,
             is_reviewed: false,
+            is_told_settled: false,
         }
     }
 
