@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 
+use prost::bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::ModelError;
@@ -47,27 +49,55 @@ impl ModelSource {
         Ok(Self::Pack(Box::new(Packs::get(name)?)))
     }
 
-    /// Reads the model for a job.
-    pub fn load(&self, role: Role) -> Result<LoadedModel, ModelError> {
-        self.load_from(&ModelStore::locate(), role)
+    /// Reads the model for a job and has `open` make something of it.
+    ///
+    /// The file's hash is checked meanwhile, which takes as long as opening a session where the processor has no
+    /// instructions for it. What was made of a file with the wrong hash is dropped unused.
+    pub fn open<T>(
+        &self,
+        role: Role,
+        open: impl FnOnce(LoadedModel) -> Result<T, ModelError>,
+    ) -> Result<T, ModelError> {
+        self.open_from(&ModelStore::locate(), role, open)
     }
 
-    /// Reads the model for a job, with a pack's files searched in `store`.
-    pub fn load_from(&self, store: &ModelStore, role: Role) -> Result<LoadedModel, ModelError> {
+    /// The same, with a pack's files searched in `store`.
+    pub fn open_from<T>(
+        &self,
+        store: &ModelStore,
+        role: Role,
+        open: impl FnOnce(LoadedModel) -> Result<T, ModelError>,
+    ) -> Result<T, ModelError> {
         let (path, bytes, pack) = match self {
             Self::Pack(pack) => {
-                let file = pack.require(role)?;
-                let (path, bytes) = store.read(pack, file)?;
+                let (path, bytes) = store.read_unchecked(pack, pack.require(role)?)?;
                 (path, bytes, Some(Pack::clone(pack)))
             }
             Self::File(path) => (path.clone(), read_model_bytes(path)?, None),
         };
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let bytes = onnx_mend::mend(bytes).map_err(|error| ModelError::InvalidModel {
-            model: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
-        Ok(LoadedModel { name, bytes, pack })
+        let bytes = Bytes::from(bytes);
+        let check = || match &pack {
+            Some(pack) => check_file(&path, &bytes, pack, pack.require(role)?),
+            None => Ok(()),
+        };
+        let open = || {
+            let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            let bytes = onnx_mend::mend(bytes.clone()).map_err(|error| ModelError::InvalidModel {
+                model: path.display().to_string(),
+                reason: error.to_string(),
+            })?;
+            open(LoadedModel { name, bytes, pack: pack.clone() })
+        };
+        std::thread::scope(|scope| {
+            let checking = std::thread::Builder::new().spawn_scoped(scope, check);
+            let opened = open();
+            match checking.map(ScopedJoinHandle::join) {
+                Ok(Ok(checked)) => checked?,
+                // The system had no thread to give.
+                _ => check()?,
+            }
+            opened
+        })
     }
 }
 
@@ -127,14 +157,17 @@ impl ModelStore {
     /// Reads a pack's file and checks that it is the one the pack describes. One that is part of this program and lies
     /// nowhere on the machine comes from the program, with its name as its path.
     pub fn read(&self, pack: &Pack, file: &ModelFile) -> Result<(PathBuf, Vec<u8>), ModelError> {
+        let (path, bytes) = self.read_unchecked(pack, file)?;
+        check_file(&path, &bytes, pack, file)?;
+        Ok((path, bytes))
+    }
+
+    fn read_unchecked(&self, pack: &Pack, file: &ModelFile) -> Result<(PathBuf, Vec<u8>), ModelError> {
         if let (None, Some(bytes)) = (self.find(pack, file), file.bundled()) {
             return Ok((PathBuf::from(&file.name), bytes.to_vec()));
         }
         let path = self.require(pack, file)?;
         let bytes = read_model_bytes(&path)?;
-        if let Some(expected) = &file.sha256 {
-            check_hash(&path, &sha256_hex(&bytes), expected, &pack.fetch_command())?;
-        }
         Ok((path, bytes))
     }
 
@@ -171,6 +204,14 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Checks that a file's bytes are those its pack describes, if it does.
+fn check_file(path: &Path, bytes: &[u8], pack: &Pack, file: &ModelFile) -> Result<(), ModelError> {
+    match &file.sha256 {
+        Some(expected) => check_hash(path, &sha256_hex(bytes), expected, &pack.fetch_command()),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn check_hash(path: &Path, found: &str, expected: &str, command: &str) -> Result<(), ModelError> {

@@ -29,8 +29,8 @@ const MAX_GROWTH: usize = 8;
 const DEQUANTIZE: &str = "DequantizeLinear";
 
 /// Returns the model in the form ONNX Runtime runs best.
-pub(crate) fn mend(file: Vec<u8>) -> Result<Vec<u8>, String> {
-    let file = Bytes::from(file);
+pub(crate) fn mend(file: impl Into<Bytes>) -> Result<Vec<u8>, String> {
+    let file = file.into();
     let mut model = Model::decode(file.clone())
         .map_err(|error| format!("it is not an ONNX model, or it is incomplete ({error})"))?;
     let graph = model.graph.as_mut().ok_or("it is not an ONNX model: it has no graph")?;

@@ -102,7 +102,7 @@ fn several_faces_give_what_each_gives_alone() {
 fn a_model_of_another_kind_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let sface = ModelSource::pack("opencv").unwrap();
-    let sface = sface.load(vedette_models::pack::Role::Embedder).unwrap();
+    let sface = sface.open(vedette_models::pack::Role::Embedder, Ok).unwrap();
     std::fs::write(folder.path().join("sface.onnx"), sface.bytes).unwrap();
     let error = genderage_form(folder.path(), "sface.onnx").unwrap_err();
     assert!(error.to_string().contains("makes 3 numbers of a face, it makes 128"), "{error}");

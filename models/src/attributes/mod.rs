@@ -59,7 +59,10 @@ impl AttributeEstimator {
     /// Reads a pack's model for age and gender and opens a session on it. Only a pack says how its model is fed: a file by
     /// itself is taken for InsightFace's genderage.
     pub fn open(source: &ModelSource, device: Device) -> Result<Self, ModelError> {
-        let LoadedModel { name, bytes, pack } = source.load(Role::Attributes)?;
+        source.open(Role::Attributes, |model| Self::of_model(model, device))
+    }
+
+    fn of_model(LoadedModel { name, bytes, pack }: LoadedModel, device: Device) -> Result<Self, ModelError> {
         let described = pack.as_ref().and_then(|pack| pack.attributes.as_ref());
         let architecture = described.map_or(AttributesArchitecture::Genderage, |model| model.architecture);
         let (layout, crop_scale, usual_side) = match architecture {

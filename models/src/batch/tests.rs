@@ -11,7 +11,7 @@ const ROW_SHAPE: [usize; 3] = [3, 112, 112];
 const ROW_LENGTH: usize = 3 * 112 * 112;
 
 fn embedder(threads: usize) -> BatchedModel {
-    let model = ModelSource::pack("opencv").unwrap().load(Role::Embedder).unwrap();
+    let model = ModelSource::pack("opencv").unwrap().open(Role::Embedder, Ok).unwrap();
     let options = SessionOptions { threads, label: model.name, ..SessionOptions::default() };
     BatchedModel::new(SessionPool::open(model.bytes, options).unwrap(), &ROW_SHAPE, true)
 }
@@ -108,7 +108,7 @@ fn half_a_row_is_refused() {
 
 #[test]
 fn failure_reaches_every_caller() {
-    let model = ModelSource::pack("opencv").unwrap().load(Role::Embedder).unwrap();
+    let model = ModelSource::pack("opencv").unwrap().open(Role::Embedder, Ok).unwrap();
     let options = SessionOptions { threads: 2, label: model.name, ..SessionOptions::default() };
     // The model does not take rows of this shape.
     let model = BatchedModel::new(SessionPool::open(model.bytes, options).unwrap(), &[3, 50, 50], true);

@@ -15,7 +15,7 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use crate::error::ModelError;
-use crate::files::ModelSource;
+use crate::files::{LoadedModel, ModelSource};
 use crate::geometry::{Landmarks, Point, Rect};
 use crate::image::{ImageView, Sampling, ScaleScratch, TensorLayout, fill_tensor};
 use crate::pack::{DetectorArchitecture, Role};
@@ -130,7 +130,10 @@ pub struct Detector {
 impl Detector {
     /// Reads a detector and opens a session on it.
     pub fn open(source: &ModelSource, device: Device) -> Result<Self, ModelError> {
-        let model = source.load(Role::Detector)?;
+        source.open(Role::Detector, |model| Self::of_model(model, device))
+    }
+
+    fn of_model(model: LoadedModel, device: Device) -> Result<Self, ModelError> {
         let described = model.pack.as_ref().and_then(|pack| pack.detector.as_ref());
         let options = SessionOptions { device, label: model.name.clone(), ..SessionOptions::default() };
         let described_architecture = described.map(|detector| detector.architecture);

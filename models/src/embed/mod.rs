@@ -71,7 +71,10 @@ pub struct Embedder {
 impl Embedder {
     /// Reads an embedder and opens a session on it.
     pub fn open(source: &ModelSource, device: Device) -> Result<Self, ModelError> {
-        let LoadedModel { name, bytes, pack } = source.load(Role::Embedder)?;
+        source.open(Role::Embedder, |model| Self::of_model(model, device))
+    }
+
+    fn of_model(LoadedModel { name, bytes, pack }: LoadedModel, device: Device) -> Result<Self, ModelError> {
         let described = pack.as_ref().and_then(|pack| pack.embedder.as_ref());
         let side = described.map_or(CROP_SIDE, |embedder| embedder.input_size);
         let options = CropNetworkOptions { name, bytes, device, kind: "an embedder", side };

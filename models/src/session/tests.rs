@@ -11,7 +11,7 @@ use crate::files::ModelSource;
 use crate::pack::Role;
 
 fn detector(threads: usize) -> SessionPool {
-    let model = ModelSource::pack("opencv").unwrap().load(Role::Detector).unwrap();
+    let model = ModelSource::pack("opencv").unwrap().open(Role::Detector, Ok).unwrap();
     let options = SessionOptions { threads, label: model.name, ..SessionOptions::default() };
     SessionPool::open(model.bytes, options).unwrap()
 }
@@ -92,7 +92,7 @@ fn bytes_that_are_no_model_are_an_error() {
 
 #[test]
 fn a_card_that_is_not_there_is_named_with_a_way_out() {
-    let model = ModelSource::pack("opencv").unwrap().load(Role::Detector).unwrap();
+    let model = ModelSource::pack("opencv").unwrap().open(Role::Detector, Ok).unwrap();
     for device in [Device::Cuda, Device::TensorRt] {
         let options = SessionOptions { device, label: model.name.clone(), threads: 0 };
         match SessionPool::open(model.bytes.clone(), options) {
@@ -112,7 +112,7 @@ fn a_card_that_is_not_there_is_named_with_a_way_out() {
 
 #[test]
 fn automatic_device_always_finds_one() {
-    let model = ModelSource::pack("opencv").unwrap().load(Role::Detector).unwrap();
+    let model = ModelSource::pack("opencv").unwrap().open(Role::Detector, Ok).unwrap();
     let options = SessionOptions { device: Device::Auto, label: model.name, threads: 0 };
     let pool = SessionPool::open(model.bytes, options).unwrap();
     assert_ne!(pool.device(), Device::Auto);
