@@ -73,8 +73,9 @@ impl Attempt<'_> {
             Happening::Failed(_, failure) => failure,
             Happening::Ended => Failure::retry(format!("{} ended its stream", self.source.describe())),
             Happening::Quiet | Happening::FirstFrame => {
+                let failure = self.live_silence(pipeline);
                 self.expect_gaps_like(pipeline.figures().frames(), began.elapsed());
-                self.live_silence(pipeline)
+                failure
             }
         };
         // Whoever was in view is out of sight now; their tracks end before the next attempt.

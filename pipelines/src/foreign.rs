@@ -7,8 +7,10 @@ use gst::prelude::*;
 use url::Url;
 
 use crate::launch::Template;
-use crate::network::NetworkCamera;
-use crate::network::is_allowed_host;
+use crate::network::{NetworkCamera, is_allowed_host};
+
+/// What is said of a playlist that names anything else.
+const REFUSED: &str = "its playlist names what no camera may open, such as a file of this machine";
 
 /// Whether what a playlist names may be opened.
 fn is_allowed(uri: &str) -> bool {
@@ -22,18 +24,17 @@ pub(crate) fn refuse(pipeline: &gst::Pipeline, template: Template) {
     if !matches!(template, Template::File | Template::Loop | Template::Http) {
         return;
     }
-    pipeline.connect_deep_element_added(|_, _, element| {
+    pipeline.connect_deep_element_added(|pipeline, _, element| {
         let Some(handler) = element.dynamic_cast_ref::<gst::URIHandler>() else { return };
         if handler.uri_type() != gst::URIType::Src || handler.uri().is_some_and(|uri| is_allowed(&uri)) {
             return;
         }
-        // Locked, it does not start with the others.
+        // Locked, it does not start with the others. The demuxer around it would keep its errors to itself.
         element.set_locked_state(true);
-        gst::element_error!(
-            element,
-            gst::ResourceError::Settings,
-            ["its playlist names what no camera may open, such as a file of this machine"]
-        );
+        let message =
+            gst::message::Error::builder(gst::ResourceError::Settings, REFUSED).src(pipeline).build();
+        // Without a bus nobody waits for it.
+        let _ = pipeline.post_message(message);
     });
 }
 

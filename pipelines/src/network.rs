@@ -10,6 +10,8 @@ use vedette_events::address::is_allowed;
 use crate::redact::{MASK, redact};
 use crate::source::SourceError;
 
+const RTSP_PORT: u16 = 554;
+const RTSPS_PORT: u16 = 322;
 /// What a URL's part after `#` may be: the fingerprint of a certificate nobody vouches for.
 const CERTIFICATE_KEY: &str = "cert-sha256=";
 
@@ -74,7 +76,11 @@ impl NetworkCamera {
             password: decode(url.password().unwrap_or_default()),
         });
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| no_host())?;
-        let port = url.port_or_known_default().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
+        if url.scheme() == "rtsps" && url.port().is_none() {
+            // GStreamer would take RTSP's own.
+            url.set_port(Some(RTSPS_PORT)).map_err(|()| no_host())?;
+        }
+        let port = url.port_or_known_default().unwrap_or(RTSP_PORT);
         let udp = url.scheme() == "rtspu";
         let location = String::from(url);
         Ok(Self {

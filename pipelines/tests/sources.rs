@@ -42,7 +42,7 @@ fn udp_is_asked_for_by_its_scheme() {
 fn a_certificate_is_named_by_its_fingerprint() {
     let colons = vec!["AB"; 32].join(":");
     let camera = network(&format!("rtsps://10.0.0.7/live?a=b#cert-sha256={colons}"));
-    assert_eq!(camera.location, "rtsps://10.0.0.7/live?a=b");
+    assert_eq!(camera.location, "rtsps://10.0.0.7:322/live?a=b");
     assert_eq!(camera.certificate, Some("ab".repeat(32)));
     let digits = "ab".repeat(32);
     for wrong in [
