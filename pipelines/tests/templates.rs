@@ -90,7 +90,10 @@ fn udp_is_set_on_the_source() {
         let source = built(url, false).unwrap().by_name("source").unwrap();
         source.property_value("protocols").serialize().unwrap().to_string()
     };
-    assert_eq!((&*protocols("rtsp://10.0.0.7/a"), &*protocols("rtspu://10.0.0.7/a")), ("tcp", "udp"));
+    assert_eq!(
+        (&*protocols("rtsp://10.0.0.7/a"), &*protocols("rtspu://10.0.0.7/a")),
+        ("GST_RTSP_LOWER_TRANS_TCP", "GST_RTSP_LOWER_TRANS_UDP")
+    );
 }
 
 #[test]

@@ -53,6 +53,9 @@ class Camera:
             self.server.set_auth(self.auth)
         if options.certificate:
             auth = GstRtspServer.RTSPAuth()
+            anyone = GstRtspServer.RTSPToken()
+            anyone.set_string("media.factory.role", "viewer")
+            auth.set_default_token(anyone)
             auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(options.certificate, options.key))
             self.server.set_auth(auth)
         self.factory = GstRtspServer.RTSPMediaFactory()
@@ -60,7 +63,7 @@ class Camera:
         transports = {"tcp": GstRtsp.RTSPLowerTrans.TCP, "udp": GstRtsp.RTSPLowerTrans.UDP}
         if options.only:
             self.factory.set_protocols(transports[options.only])
-        if options.user:
+        if options.user or options.certificate:
             permissions = GstRtspServer.RTSPPermissions()
             permissions.add_permission_for_role("viewer", "media.factory.access", True)
             permissions.add_permission_for_role("viewer", "media.factory.construct", True)
