@@ -4,10 +4,10 @@ use warp::Reply;
 use warp::http::StatusCode;
 use warp::reply::{json, with_status};
 
-use super::files;
 use super::model::{CameraView, CreateRequest, ProbeRequest, UpdateRequest};
 use super::picture::{self as camera_picture, ProbeView};
 use super::service;
+use super::{SourceUrl, files};
 use crate::audit::Actor;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody};
@@ -149,7 +149,7 @@ pub(super) async fn probe(
     user: CurrentUser,
     request: ProbeRequest,
 ) -> Result<impl Reply, ApiError> {
-    let url = request.try_into()?;
+    let url: SourceUrl = request.try_into()?;
     files::check(&state.config, &user, &url)?;
     Ok(json(&camera_picture::probe(&state, url).await?))
 }
