@@ -325,7 +325,5 @@ fn seal_url(keys: &Keys, id: &str, url: &SourceUrl) -> Result<String, SealError>
 
 /// The source behind the column.
 fn source_url(keys: &Keys, camera: &Model) -> Result<SourceUrl, ApiError> {
-    keys.open_text(Place::CameraUrl(&camera.id), &camera.stored_url)?.parse().map_err(|error: String| {
-        ApiError::internal(format!("the stored source of camera `{}` {error}", camera.id))
-    })
+    Ok(SourceUrl::stored(keys.open_text(Place::CameraUrl(&camera.id), &camera.stored_url)?))
 }
