@@ -1,5 +1,6 @@
 //! One attempt at playing a camera: from a new pipeline to the reason it ended.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use vedette_events::{CameraAssignment, CameraState};
@@ -8,12 +9,15 @@ use crate::camera::{Status, Surroundings};
 use crate::container::missing_bytes;
 use crate::failure::{Failure, Part, Remedy};
 use crate::launch::Template;
+use crate::network::NetworkCamera;
 use crate::pipeline::{Happening, Pipeline};
 use crate::signal::StopSignal;
 use crate::source::Source;
 
 /// How long frames may take to come out that were inside when a file broke off.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
+/// A camera that sends pictures less often than this allows for is no camera.
+const MOST_SLOWNESS: u32 = 8;
 
 /// Why a pipeline is over.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) surroundings: &'a Surroundings,
     pub(crate) status: &'a Status,
     pub(crate) stop: &'a StopSignal,
+    /// How many times longer than others this camera takes between two pictures, as far as is known; at least 1.
+    pub(crate) slowness: &'a Cell<u32>,
 }
 
 impl Attempt<'_> {
@@ -61,12 +67,16 @@ impl Attempt<'_> {
     }
 
     fn play_live(&self, pipeline: &Pipeline) -> Outcome {
-        let patience = &self.surroundings.patience;
-        let failure = match self.wait(pipeline, patience.first_frame, patience.live_frame) {
+        let began = Instant::now();
+        let failure = match self.wait_live(pipeline) {
             Happening::StopRequested => return self.stopped(pipeline),
             Happening::Failed(_, failure) => failure,
             Happening::Ended => Failure::retry(format!("{} ended its stream", self.source.describe())),
-            Happening::Quiet | Happening::FirstFrame => self.silence(pipeline, Remedy::Retry),
+            Happening::Quiet | Happening::FirstFrame => {
+                let failure = self.live_silence(pipeline);
+                self.expect_gaps_like(pipeline.figures().frames(), began.elapsed());
+                failure
+            }
         };
         // Whoever was in view is out of sight now; their tracks end before the next attempt.
         pipeline.drain(self.surroundings.patience.drain);
@@ -81,7 +91,7 @@ impl Attempt<'_> {
                 Happening::StopRequested => return self.stopped(pipeline),
                 Happening::Failed(_, failure) => return Outcome::Failed(giving_up(failure)),
                 Happening::Quiet | Happening::FirstFrame => {
-                    return Outcome::Failed(self.silence(pipeline, Remedy::GiveUp));
+                    return Outcome::Failed(self.silence(pipeline.figures().last_done(), Remedy::GiveUp));
                 }
                 Happening::Ended if pipeline.figures().frames() == frames_before => {
                     return Outcome::Failed(self.no_pictures());
@@ -107,7 +117,7 @@ impl Attempt<'_> {
             }
             Happening::Failed(Part::Analysis { .. }, failure) => return Outcome::Failed(giving_up(failure)),
             Happening::Quiet | Happening::FirstFrame => {
-                return Outcome::Failed(self.silence(pipeline, Remedy::GiveUp));
+                return Outcome::Failed(self.silence(pipeline.figures().last_done(), Remedy::GiveUp));
             }
         };
         let missing = self.missing_bytes();
@@ -121,6 +131,34 @@ impl Attempt<'_> {
         Outcome::Finished { broke_off: self.broke_off(pipeline, failure, missing) }
     }
 
+    /// How long a live camera may send nothing before it is connected to anew.
+    fn longest_gap(&self) -> Duration {
+        let patience = &self.surroundings.patience;
+        let is_segmented = self.source.network().is_some_and(NetworkCamera::is_segmented);
+        if is_segmented { patience.segmented_frame } else { patience.live_frame * self.slowness.get() }
+    }
+
+    /// A camera that was called silent though it never sent a picture a second is given more time, others are not.
+    fn expect_gaps_like(&self, frames: u64, within: Duration) {
+        let is_slow = frames > 0 && (frames as f64) < within.as_secs_f64();
+        let slowness = if is_slow { self.slowness.get() * 2 } else { 1 };
+        self.slowness.set(slowness.min(MOST_SLOWNESS));
+    }
+
+    /// Like [`Attempt::wait`], for a live camera: the camera is to send pictures, whatever time their analysis takes.
+    fn wait_live(&self, pipeline: &Pipeline) -> Happening {
+        let (began, patience) = (Instant::now(), &self.surroundings.patience);
+        let longest_gap = self.longest_gap();
+        let deadline = || {
+            let figures = pipeline.figures();
+            let Some(decoded) = figures.last_decoded() else { return began + patience.first_frame };
+            // The first frame may have to wait for models to be loaded.
+            let analysed = figures.last_done().unwrap_or(began) + patience.recorded_frame;
+            analysed.min(decoded + longest_gap)
+        };
+        self.wait_until(pipeline, deadline)
+    }
+
     /// Waits for whatever ends the pipeline; [`Happening::Quiet`] when the first frame did not come within `first`, or
     /// a later one within `patience` of the one before.
     fn wait(&self, pipeline: &Pipeline, first: Duration, patience: Duration) -> Happening {
@@ -129,6 +167,10 @@ impl Attempt<'_> {
             Some(last) => last.max(began) + patience,
             None => began + first,
         };
+        self.wait_until(pipeline, deadline)
+    }
+
+    fn wait_until(&self, pipeline: &Pipeline, deadline: impl Fn() -> Instant) -> Happening {
         loop {
             match pipeline.next(deadline()) {
                 Happening::FirstFrame => self.status.set(CameraState::Running, None),
@@ -162,9 +204,21 @@ impl Attempt<'_> {
         Outcome::Stopped
     }
 
-    fn silence(&self, pipeline: &Pipeline, remedy: Remedy) -> Failure {
+    fn live_silence(&self, pipeline: &Pipeline) -> Failure {
+        let figures = pipeline.figures();
+        let sends = figures.last_decoded().is_some_and(|last| last.elapsed() < self.longest_gap());
+        if sends {
+            let source = self.source.describe();
+            return Failure::retry(format!(
+                "the analysis of {source} does not move: is this machine overloaded?"
+            ));
+        }
+        self.silence(figures.last_decoded(), Remedy::Retry)
+    }
+
+    fn silence(&self, last_frame: Option<Instant>, remedy: Remedy) -> Failure {
         let source = self.source.describe();
-        let message = match pipeline.figures().last_done() {
+        let message = match last_frame {
             Some(last) => format!("{source} has sent no picture for {} s", last.elapsed().as_secs()),
             None => format!("{source} is connected but sends no picture"),
         };

@@ -3,6 +3,7 @@
 //! `starting → running → (reconnecting → running)* → stopped`, or `error` when only a person can mend it. A live
 //! camera that is lost is tried again for as long as it is assigned; recorded material is played once.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,12 +16,16 @@ use crate::attempt::{Attempt, Outcome};
 use crate::backoff::Backoff;
 use crate::failure::{Failure, Remedy};
 use crate::launch::ControlPlane;
+use crate::network::NetworkCamera;
 use crate::pipeline::Meter;
+use crate::reach::knock;
 use crate::signal::{News, StopSignal};
 use crate::source::Source;
 
 /// A camera that ran this long is tried again after the shortest pause.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// How often a lost camera's host is asked whether it is there again.
+const KNOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a camera's thread waits for what.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +34,8 @@ pub struct Patience {
     pub first_frame: Duration,
     /// Between two frames of a live camera.
     pub live_frame: Duration,
+    /// Between two frames of a live camera that sends them in pieces of seconds, as HLS does.
+    pub segmented_frame: Duration,
     /// Between two frames of recorded material, which nothing but a hanging decoder delays.
     pub recorded_frame: Duration,
     /// Until frames, tracks and events inside a pipeline that stops have come out.
@@ -41,7 +48,8 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             first_frame: Duration::from_secs(20),
-            live_frame: Duration::from_secs(10),
+            live_frame: Duration::from_secs(3),
+            segmented_frame: Duration::from_secs(15),
             recorded_frame: Duration::from_secs(60),
             drain: Duration::from_millis(1500),
             predecessor: Duration::from_secs(10),
@@ -230,17 +238,21 @@ impl Runner {
             Ok(source) => source,
             Err(error) => return self.status.set(CameraState::Error, Some(error.to_string())),
         };
-        let attempt = Attempt {
-            source: &source,
-            assignment: &self.assignment,
-            surroundings: &self.surroundings,
-            status: &self.status,
-            stop: &self.stop,
-        };
-        let mut backoff = Backoff::default();
+        let (slowness, mut backoff) = (Cell::new(1), Backoff::default());
+        // TCP first; UDP only as the answer to a refusal, and never for good.
+        let mut by_udp = None;
         while !self.stop.is_requested() {
+            let attempt = Attempt {
+                source: by_udp.as_ref().unwrap_or(&source),
+                assignment: &self.assignment,
+                surroundings: &self.surroundings,
+                status: &self.status,
+                stop: &self.stop,
+                slowness: &slowness,
+            };
             let began = Instant::now();
             let outcome = checked(&source).map_or_else(Outcome::Failed, |()| attempt.play());
+            let was_by_udp = by_udp.take().is_some();
             self.status.measured();
             match outcome {
                 Outcome::Stopped => break,
@@ -250,20 +262,57 @@ impl Runner {
                     return self.status.set(CameraState::Error, Some(failure.message));
                 }
                 Outcome::Failed(failure) => {
+                    if failure.remedy == Remedy::RetryByUdp && !was_by_udp {
+                        by_udp = source.by_udp();
+                    }
+                    if by_udp.is_some() {
+                        tracing::info!(camera = self.assignment.camera_id, "refuses TCP: trying UDP");
+                        continue;
+                    }
                     if began.elapsed() >= STABLE_AFTER {
                         backoff.reset();
                     }
                     self.status.set(CameraState::Reconnecting, Some(failure.message));
-                    self.stop.wait(backoff.next(failure.remedy));
+                    let pause = backoff.next(failure.remedy, Instant::now());
+                    if self.wait_for(source.network(), pause) {
+                        backoff.reset();
+                    }
                 }
             }
         }
         self.status.set(CameraState::Stopped, None);
     }
+
+    /// Waits out `pause`, or until the host of a camera that was away is there again, whichever is true first of a host
+    /// that is there; answers whether it was away. A host that is away costs one connection a second.
+    fn wait_for(&self, camera: Option<&NetworkCamera>, pause: Duration) -> bool {
+        let due = Instant::now() + pause;
+        let mut was_away = false;
+        while !self.stop.is_requested() {
+            let asked_at = Instant::now();
+            match camera.map_or(Ok(()), knock) {
+                Ok(()) if was_away || Instant::now() >= due => break,
+                Ok(()) => (),
+                // The next attempt says so, and is the last.
+                Err(failure) if failure.remedy == Remedy::GiveUp => break,
+                Err(failure) => {
+                    was_away = true;
+                    self.status.set(CameraState::Reconnecting, Some(failure.message));
+                }
+            }
+            let next = asked_at + KNOCK_INTERVAL.mul_f64(rand::random_range(0.75..=1.0));
+            let next = if was_away { next } else { next.min(due) };
+            self.stop.wait(next.saturating_duration_since(Instant::now()));
+        }
+        was_away
+    }
 }
 
-/// Tells beforehand, and better than GStreamer can, why a file cannot be played.
+/// Tells beforehand, and better than GStreamer can, why a file cannot be played or a camera not be reached.
 pub(crate) fn checked(source: &Source) -> Result<(), Failure> {
+    if let Some(camera) = source.network() {
+        return knock(camera);
+    }
     let Source::File { path, .. } = source else { return Ok(()) };
     let file = std::fs::File::open(path).map_err(|error| Failure::give_up(cannot_open(path, &error)))?;
     let refuse = |what| Err(Failure::give_up(format!("{} {what}", path.display())));

@@ -9,9 +9,10 @@ use gst::prelude::*;
 use vedette_events::{CameraPicture, Outcome, Task};
 
 use crate::camera::checked;
-use crate::failure::{Part, explain};
+use crate::failure::{Failure, Part, Remedy, explain};
 use crate::launch;
 use crate::pipeline::Meter;
+use crate::rtsp::Offer;
 use crate::source::Source;
 use crate::worker::Worker;
 
@@ -21,6 +22,9 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 const PICTURE_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a probe looks whether something went wrong.
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+/// How long frames of a stream that does not say its rate are counted, and how many at most.
+const COUNTING: Duration = Duration::from_secs(1);
+const MOST_COUNTED: u16 = 20;
 /// Longest side of a camera's picture.
 const PICTURE_SIDE: u32 = 1280;
 /// Longest side of a probe's picture.
@@ -60,35 +64,62 @@ impl Job {
 /// Why there is none, in words for whoever put the camera up.
 pub fn probe(url: &str, patience: Duration) -> Result<CameraPicture, String> {
     let source = Source::parse(url).map_err(|error| error.to_string())?;
-    checked(&source).map_err(|failure| failure.message)?;
-    let (pipeline, sink) = launch::build_probe(&source).map_err(|error| error.to_string())?;
-    let pipeline = Stopping(pipeline);
-    let bus = pipeline.0.bus().ok_or("the pipeline has no bus")?;
-    let cannot_start = pipeline.0.set_state(gst::State::Playing).is_err();
     let deadline = Instant::now() + patience;
+    let mut outcome = try_once(&source, deadline);
+    if let (Err(Failure { remedy: Remedy::RetryByUdp, .. }), Some(by_udp)) = (&outcome, source.by_udp()) {
+        outcome = try_once(&by_udp, deadline);
+    }
+    outcome.map_err(|failure| source.redact(&failure.message))
+}
+
+fn try_once(source: &Source, deadline: Instant) -> Result<CameraPicture, Failure> {
+    checked(source)?;
+    let (pipeline, sink) =
+        launch::build_probe(source).map_err(|error| Failure::give_up(error.to_string()))?;
+    let offer = Offer::of(&pipeline, source);
+    let pipeline = Stopping(pipeline);
+    let bus = pipeline.0.bus().ok_or_else(|| Failure::retry("the pipeline has no bus"))?;
+    let cannot_start = pipeline.0.set_state(gst::State::Playing).is_err();
     let mut codec = None;
+    let camera = source.describe();
     loop {
-        if let Some(failed) = read_bus(&bus, &source, &mut codec) {
+        if let Some(failed) = read_bus(&bus, source, &offer, &mut codec) {
             return Err(failed);
         }
         if cannot_start {
-            return Err(format!("{} cannot be opened", source.describe()));
+            return Err(Failure::retry(format!("{camera} cannot be opened")));
         }
         if let Some(sample) = sink.try_pull_sample(LOOK) {
             // What the stream is called comes before its first picture.
-            let _ = read_bus(&bus, &source, &mut codec);
+            let _ = read_bus(&bus, source, &offer, &mut codec);
             let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else {
-                return Err(format!("{} sends no pictures", source.describe()));
+                return Err(Failure::retry(format!("{camera} sends no pictures")));
             };
-            return picture(buffer, caps, codec, THUMBNAIL_SIDE);
+            let codec = codec.or_else(|| offer.codec());
+            let mut picture = picture(buffer, caps, codec, THUMBNAIL_SIDE).map_err(Failure::retry)?;
+            picture.fps = picture.fps.or_else(|| counted_fps(&sink, buffer.pts()?, deadline));
+            return Ok(picture);
         }
         if sink.is_eos() {
-            return Err(format!("{} holds no pictures that can be decoded", source.describe()));
+            return Err(Failure::give_up(format!("{camera} holds no pictures that can be decoded")));
         }
         if Instant::now() > deadline {
-            return Err(format!("{} is connected but sends no picture", source.describe()));
+            return Err(Failure::retry(format!("{camera} is connected but sends no picture")));
         }
     }
+}
+
+/// Frames a second by the times of those that follow `first`, for streams that do not say.
+fn counted_fps(sink: &gst_app::AppSink, first: gst::ClockTime, deadline: Instant) -> Option<f32> {
+    let until = deadline.min(Instant::now() + COUNTING);
+    let (mut frames, mut last) = (0_u16, first);
+    while Instant::now() < until && frames < MOST_COUNTED {
+        let Some(sample) = sink.try_pull_sample(LOOK) else { continue };
+        last = sample.buffer()?.pts()?;
+        frames += 1;
+    }
+    let span_s = last.checked_sub(first)?.seconds_f32();
+    (frames > 1 && span_s > 0.0).then(|| (f32::from(frames) / span_s * 10.0).round() / 10.0)
 }
 
 /// Ends a pipeline however its owner is left.
@@ -103,13 +134,15 @@ impl Drop for Stopping {
 }
 
 /// Takes what the bus has to say: the codec's name into `codec`, a failure as the answer.
-fn read_bus(bus: &gst::Bus, source: &Source, codec: &mut Option<String>) -> Option<String> {
+fn read_bus(bus: &gst::Bus, source: &Source, offer: &Offer, codec: &mut Option<String>) -> Option<Failure> {
     let types = [gst::MessageType::Error, gst::MessageType::Tag];
     while let Some(message) = bus.pop_filtered(&types) {
         match message.view() {
             gst::MessageView::Error(error) => {
                 let debug = error.debug();
-                return Some(explain(source, Part::Source, &error.error(), debug.as_deref()).message);
+                let (error, debug) = (error.error(), debug.as_deref());
+                let known = offer.explain(source, &error, debug);
+                return Some(known.unwrap_or_else(|| explain(source, Part::Source, &error, debug)));
             }
             gst::MessageView::Tag(tags) => {
                 if let Some(name) = tags.tags().get::<gst::tags::VideoCodec>() {

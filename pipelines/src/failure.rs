@@ -9,6 +9,8 @@ use crate::source::Source;
 pub enum Remedy {
     /// Try again soon: networks and cameras come back.
     Retry,
+    /// Try again at once, with the pictures travelling by UDP: the camera refuses TCP.
+    RetryByUdp,
     /// Try again, but rarely: cameras lock an account after a few wrong passwords.
     RetrySeldom,
     /// Someone has to change something first.

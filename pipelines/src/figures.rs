@@ -23,6 +23,7 @@ struct Inner {
     under_way: VecDeque<(Option<gst::ClockTime>, Instant)>,
     /// When the frames of the last [`WINDOW`] were done.
     done_at: VecDeque<Instant>,
+    last_decoded: Option<Instant>,
     first_done: Option<Instant>,
     last_done: Option<Instant>,
     frames: u64,
@@ -45,6 +46,7 @@ impl Figures {
         if inner.under_way.len() == MOST_UNDER_WAY {
             inner.under_way.pop_front();
         }
+        inner.last_decoded = Some(now);
         inner.under_way.push_back((pts, now));
     }
 
@@ -84,6 +86,11 @@ impl Figures {
     /// Frames that came out at the end so far.
     pub fn frames(&self) -> u64 {
         self.inner().frames
+    }
+
+    /// When the last frame came out of the decoder.
+    pub fn last_decoded(&self) -> Option<Instant> {
+        self.inner().last_decoded
     }
 
     /// When the last frame came out.

@@ -11,7 +11,9 @@ use gst::prelude::*;
 use thiserror::Error;
 use vedette_events::CameraAssignment;
 
-use crate::source::{NetworkCamera, Source};
+use crate::foreign;
+use crate::network::{NetworkCamera, Transport};
+use crate::source::Source;
 
 /// A pipeline that cannot be built.
 #[derive(Debug, Error)]
@@ -206,6 +208,7 @@ pub fn build(
     let template = Template::of(source, camera.looped);
     let pipeline = template.parse()?;
     expose_motion_jpeg_at_once(&pipeline);
+    foreign::refuse(&pipeline, template);
     let gaps = Gaps { template, pipeline: &pipeline };
     fill_source(&gaps, source)?;
     fill_analysis(&gaps, camera, control_plane)?;
@@ -226,6 +229,7 @@ pub fn build_probe(source: &Source) -> Result<(gst::Pipeline, gst_app::AppSink),
     let pipeline =
         template.parse_text(&format!("{before_queue} ! appsink name=picture sync=false max-buffers=1"))?;
     expose_motion_jpeg_at_once(&pipeline);
+    foreign::refuse(&pipeline, template);
     fill_source(&Gaps { template, pipeline: &pipeline }, source)?;
     let sink = pipeline.by_name("picture").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());
     let sink = sink.ok_or(LaunchError::NoElement { template: template.name(), element: "picture" })?;
@@ -246,7 +250,13 @@ fn expose_motion_jpeg_at_once(pipeline: &gst::Pipeline) {
 fn fill_source(gaps: &Gaps<'_>, source: &Source) -> Result<(), LaunchError> {
     match source {
         Source::File { path, .. } => gaps.set("source", "location", path.display()),
-        Source::Rtsp(camera) | Source::Http(camera) => fill_network(gaps, camera),
+        Source::Rtsp(camera) => {
+            if camera.transport == Transport::Udp {
+                gaps.set("source", "protocols", "udp")?;
+            }
+            fill_network(gaps, camera)
+        }
+        Source::Http(camera) => fill_network(gaps, camera),
         Source::Webcam(number) => gaps.set("source", "device", format!("/dev/video{number}")),
         Source::Test(picture) => {
             gaps.set("source", "pattern", &picture.pattern)?;

@@ -11,6 +11,7 @@ use vedette_events::{CameraAssignment, CameraStats, EventStats, InferenceStats};
 use crate::failure::{Failure, Part, explain};
 use crate::figures::Figures;
 use crate::launch::{self, ControlPlane, LaunchError, Template};
+use crate::rtsp::Offer;
 use crate::signal::STOP_MESSAGE;
 use crate::source::Source;
 
@@ -41,6 +42,7 @@ pub struct Pipeline {
     bus: gst::Bus,
     source: Source,
     looped: bool,
+    offer: Offer,
     /// Where frames enter the queue before the elements.
     entry: gst::Pad,
     /// Set when no more frames are to enter.
@@ -140,6 +142,7 @@ impl Pipeline {
             closing: Arc::default(),
             looped: template == Template::Loop,
             source: source.clone(),
+            offer: Offer::of(&pipeline, source),
             meter,
             bus,
             pipeline: pipeline.clone(),
@@ -267,7 +270,9 @@ impl Pipeline {
         let worked_before = self.figures().frames() > 0;
         let part = if analysis { Part::Analysis { worked_before } } else { Part::Source };
         let debug = error.debug();
-        let failure = explain(&self.source, part, &error.error(), debug.as_deref());
+        let (error, debug_text) = (error.error(), debug.as_deref());
+        let known = self.offer.explain(&self.source, &error, debug_text).filter(|_| !analysis);
+        let failure = known.unwrap_or_else(|| explain(&self.source, part, &error, debug_text));
         let detail = debug.map(|text| self.source.redact(&text));
         tracing::debug!(detail, message = failure.message, "an element gave up");
         (part, failure)

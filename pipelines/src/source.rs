@@ -3,13 +3,13 @@
 //! Credentials are taken out of the URL here and handed to the source element by its own properties, so no message
 //! of GStreamer's can repeat them. Errors speak to whoever types the URL in, and never repeat it.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use url::Url;
+use vedette_events::address::REFUSED;
 
+use crate::network::{NetworkCamera, Transport, is_allowed_host};
 use crate::redact::{MASK, redact};
 
 /// A URL no camera can be opened by, and what to write instead.
@@ -23,8 +23,8 @@ pub enum SourceError {
     NotUrl(&'static str),
     /// A scheme nothing here speaks.
     #[error(
-        "`{0}` is not a kind of camera Vedette can open: use rtsp://, rtsps://, http://, https://, file:///, test:// or \
-         the number of a webcam"
+        "`{0}` is not a kind of camera Vedette can open: use rtsp://, rtsps://, rtspu://, http://, https://, file:///, \
+         test:// or the number of a webcam"
     )]
     Scheme(String),
     /// A URL whose parts cannot be told apart.
@@ -59,42 +59,21 @@ pub enum SourceError {
         /// What it must be.
         expected: &'static str,
     },
+    /// What follows `#` is no certificate's fingerprint, or stands where there is no certificate.
+    #[error(
+        "after the # of an rtsps:// URL stands cert-sha256= and the 64 hexadecimal digits of the fingerprint of the \
+         camera's certificate; after that of any other nothing can"
+    )]
+    Certificate,
+    /// An address no camera has.
+    #[error("no camera can be opened there: {REFUSED}")]
+    Address,
     /// A webcam's number out of range.
     #[error("a webcam's number is between 0 and {MAX_WEBCAM}: 0 is the first")]
     Webcam,
 }
 
 const MAX_WEBCAM: u32 = 63;
-
-/// User name and password, kept out of every `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The user's name, decoded.
-    pub user: String,
-    /// The password, decoded.
-    pub password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-/// A camera on the network.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NetworkCamera {
-    /// The URL without credentials before its host.
-    pub location: String,
-    /// Credentials that stood before the host.
-    pub login: Option<Login>,
-}
-
-impl fmt::Debug for NetworkCamera {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact(&self.location))
-    }
-}
 
 /// Test pictures of a `test://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +104,7 @@ pub enum Source {
         /// `?loop=true`: play it again and again at its own speed.
         looped: bool,
     },
-    /// `rtsp://…`, `rtsps://…`.
+    /// `rtsp://…`, `rtspu://…`, `rtsps://…`.
     Rtsp(NetworkCamera),
     /// `http://…`, `https://…`.
     Http(NetworkCamera),
@@ -158,11 +137,31 @@ impl Source {
         }
         let Some((scheme, _)) = text.split_once("://") else { return Err(not_a_url(text)) };
         match scheme.to_ascii_lowercase().as_str() {
-            "rtsp" | "rtsps" => network_camera(text).map(Self::Rtsp),
+            "rtsp" | "rtsps" | "rtspu" => network_camera(text).map(Self::Rtsp),
             "http" | "https" => network_camera(text).map(Self::Http),
             "file" => file(text),
             "test" => test_picture(text).map(Self::Test),
             other => Err(SourceError::Scheme(redact(other))),
+        }
+    }
+
+    /// The camera on the network this is, if it is one.
+    pub fn network(&self) -> Option<&NetworkCamera> {
+        match self {
+            Self::Rtsp(camera) | Self::Http(camera) => Some(camera),
+            Self::File { .. } | Self::Webcam(_) | Self::Test(_) => None,
+        }
+    }
+
+    /// The same camera with its pictures travelling by UDP; `None` if they do already, or cannot: UDP is not encrypted.
+    pub(crate) fn by_udp(&self) -> Option<Self> {
+        match self {
+            Self::Rtsp(camera)
+                if camera.transport == Transport::Tcp && camera.location.starts_with("rtsp://") =>
+            {
+                Some(Self::Rtsp(NetworkCamera { transport: Transport::Udp, ..camera.clone() }))
+            }
+            _ => None,
         }
     }
 
@@ -184,8 +183,7 @@ impl Source {
     /// `text` with this source's credentials and everything that looks like one masked.
     pub fn redact(&self, text: &str) -> String {
         let mut text = redact(text);
-        if let Self::Rtsp(NetworkCamera { login: Some(login), .. })
-        | Self::Http(NetworkCamera { login: Some(login), .. }) = self
+        if let Some(NetworkCamera { login: Some(login), .. }) = self.network()
             && !login.password.is_empty()
         {
             text = text.replace(&login.password, MASK);
@@ -211,25 +209,8 @@ fn parse_url(text: &str) -> Result<Url, SourceError> {
 }
 
 fn network_camera(text: &str) -> Result<NetworkCamera, SourceError> {
-    let mut url = parse_url(text)?;
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(SourceError::Malformed("no host name or address".into()));
-    }
-    // Neither protocol sends a fragment, so a `#` can only be part of a password that was not escaped.
-    if url.fragment().is_some() {
-        return Err(SourceError::Malformed("a # stands in it".into()));
-    }
-    // Bytes that are no UTF-8 are replaced; no camera is known to take any.
-    let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let login = (!url.username().is_empty() || url.password().is_some()).then(|| Login {
-        user: decode(url.username()),
-        password: decode(url.password().unwrap_or_default()),
-    });
-    let stripped = url.set_username("").and_then(|()| url.set_password(None));
-    if stripped.is_err() {
-        return Err(SourceError::Malformed("no host name or address".into()));
-    }
-    Ok(NetworkCamera { location: url.into(), login })
+    let camera = NetworkCamera::parse(text)?;
+    if is_allowed_host(&camera.host) { Ok(camera) } else { Err(SourceError::Address) }
 }
 
 fn file(text: &str) -> Result<Source, SourceError> {

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use vedette_pipelines::source::{NetworkCamera, Source, TestPicture};
+use vedette_pipelines::network::{NetworkCamera, Transport};
+use vedette_pipelines::source::{Source, SourceError, TestPicture};
 
 fn network(url: &str) -> NetworkCamera {
     match Source::parse(url).unwrap() {
@@ -21,7 +22,60 @@ fn network_cameras_are_parted_from_their_credentials() {
     assert_eq!(network("rtsps://cam.example/").login, None);
     assert_eq!(network("HTTP://cam/mjpg").location, "http://cam/mjpg");
     assert_eq!(network("https://user@cam/x").login.unwrap().password, "");
-    assert_eq!(network("rtsp://[fe80::1]/x").location, "rtsp://[fe80::1]/x");
+    let camera = network("rtsp://[fd12::7]/x");
+    assert_eq!(
+        (camera.location.as_str(), camera.host.as_str(), camera.port),
+        ("rtsp://[fd12::7]/x", "fd12::7", 554)
+    );
+    assert_eq!(network("rtsps://cam.example/").port, 322);
+    assert_eq!(network("https://cam.example/").port, 443);
+}
+
+#[test]
+fn udp_is_asked_for_by_its_scheme() {
+    let camera = network("rtspu://admin:x@10.0.0.7/live");
+    assert_eq!((camera.location.as_str(), camera.transport), ("rtsp://10.0.0.7/live", Transport::Udp));
+    assert_eq!(network("rtsp://10.0.0.7/live").transport, Transport::Tcp);
+}
+
+#[test]
+fn a_certificate_is_named_by_its_fingerprint() {
+    let colons = vec!["AB"; 32].join(":");
+    let camera = network(&format!("rtsps://10.0.0.7/live?a=b#cert-sha256={colons}"));
+    assert_eq!(camera.location, "rtsps://10.0.0.7:322/live?a=b");
+    assert_eq!(camera.certificate, Some("ab".repeat(32)));
+    let digits = "ab".repeat(32);
+    for wrong in [
+        "rtsps://10.0.0.7/live#cert-sha256=ab".to_owned(),
+        format!("rtsps://10.0.0.7/live#cert-sha256={}", "xy".repeat(32)),
+        format!("rtsp://10.0.0.7/live#cert-sha256={digits}"),
+        format!("https://10.0.0.7/live#cert-sha256={digits}"),
+    ] {
+        assert_eq!(Source::parse(&wrong), Err(SourceError::Certificate), "{wrong}");
+    }
+}
+
+#[test]
+fn addresses_no_camera_has_are_refused_however_they_are_written() {
+    for host in [
+        "169.254.169.254",
+        "169.254.1.7",
+        "2852039166",
+        "0xa9fea9fe",
+        "0251.0376.0251.0376",
+        "169.254.43518",
+        "[::ffff:169.254.169.254]",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+        "100.100.100.200",
+        "0.0.0.0",
+        "224.0.0.1",
+    ] {
+        for scheme in ["rtsp", "rtspu", "rtsps", "http", "https"] {
+            let url = format!("{scheme}://admin:hunter2@{host}/latest/meta-data");
+            assert_eq!(Source::parse(&url), Err(SourceError::Address), "{url}");
+        }
+    }
 }
 
 #[test]

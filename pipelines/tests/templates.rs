@@ -55,6 +55,48 @@ fn live_templates_never_queue_up_frames_and_the_recorded_one_drops_none() {
 }
 
 #[test]
+fn nothing_in_a_url_becomes_an_element_or_another_property() {
+    elements::init().unwrap();
+    for (url, location) in [
+        (
+            "rtsp://10.0.0.7/live!filesink%20location=/tmp/x",
+            "rtsp://10.0.0.7/live!filesink%20location=/tmp/x",
+        ),
+        ("rtsp://10.0.0.7/x\"!fakesink", "rtsp://10.0.0.7/x%22!fakesink"),
+        ("rtsp://10.0.0.7/--gst-debug=9?a=%24(id)", "rtsp://10.0.0.7/--gst-debug=9?a=%24(id)"),
+        ("http://10.0.0.7/a;b,c=(string)d", "http://10.0.0.7/a;b,c=(string)d"),
+        ("file:///videos/a!fakesink%20b=%22c%22.mp4", "/videos/a!fakesink b=\"c\".mp4"),
+    ] {
+        let pipeline = built(url, false).unwrap();
+        assert_eq!(text(&pipeline, "source", "location"), location, "{url}");
+        let template = Template::of(&Source::parse(url).unwrap(), false).parse().unwrap();
+        assert_eq!(pipeline.children().len(), template.children().len(), "{url}");
+    }
+    for url in [
+        "--help",
+        "-v",
+        "! fakesink",
+        "filesrc location=/etc/passwd",
+        "file:/etc/passwd",
+        "rtsp:// ! fakesink",
+    ] {
+        assert!(Source::parse(url).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn udp_is_set_on_the_source() {
+    let protocols = |url| {
+        let source = built(url, false).unwrap().by_name("source").unwrap();
+        source.property_value("protocols").serialize().unwrap().to_string()
+    };
+    assert_eq!(
+        (&*protocols("rtsp://10.0.0.7/a"), &*protocols("rtspu://10.0.0.7/a")),
+        ("GST_RTSP_LOWER_TRANS_TCP", "GST_RTSP_LOWER_TRANS_UDP")
+    );
+}
+
+#[test]
 fn the_gaps_are_filled() {
     let pipeline = built("rtsp://ad%20min:p%40ss@10.0.0.7/live?channel=1", false).unwrap();
     assert_eq!(text(&pipeline, "source", "location"), "rtsp://10.0.0.7/live?channel=1");

@@ -22,10 +22,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::{Host, Url};
 use uuid::Uuid;
+use vedette_events::address::{REFUSED, is_allowed};
 use warp::http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use warp::http::{Method, Request, Response, StatusCode};
 
-use super::destination::{REFUSED, is_allowed};
 use super::rules::Webhook;
 use super::tls::{self, Authorities};
 

@@ -7,6 +7,7 @@ use warp::reply::{json, with_status};
 use super::model::{CameraView, CreateRequest, ProbeRequest, UpdateRequest};
 use super::picture::{self as camera_picture, ProbeView};
 use super::service;
+use super::{SourceUrl, files};
 use crate::audit::Actor;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody};
@@ -52,7 +53,7 @@ pub(super) async fn create(
     user: CurrentUser,
     request: CreateRequest,
 ) -> Result<impl Reply, ApiError> {
-    let camera = service::create(&state, &Actor::from(&user), request.try_into()?).await?;
+    let camera = service::create(&state, &user, request.try_into()?).await?;
     Ok(with_status(json(&camera), StatusCode::CREATED))
 }
 
@@ -85,8 +86,7 @@ pub(super) async fn update(
     user: CurrentUser,
     request: UpdateRequest,
 ) -> Result<impl Reply, ApiError> {
-    let (actor, change) = (Actor::from(&user), request.try_into()?);
-    Ok(json(&service::update(&state, &actor, &id, change).await?))
+    Ok(json(&service::update(&state, &user, &id, request.try_into()?).await?))
 }
 
 /// Remove a camera
@@ -146,10 +146,12 @@ pub(super) async fn stop(id: String, state: State, user: CurrentUser) -> Result<
 )]
 pub(super) async fn probe(
     state: State,
-    _user: CurrentUser,
+    user: CurrentUser,
     request: ProbeRequest,
 ) -> Result<impl Reply, ApiError> {
-    Ok(json(&camera_picture::probe(&state, request.try_into()?).await?))
+    let url: SourceUrl = request.try_into()?;
+    files::check(&state.config, &user, &url)?;
+    Ok(json(&camera_picture::probe(&state, url).await?))
 }
 
 /// See what a running camera sees

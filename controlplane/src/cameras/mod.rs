@@ -1,5 +1,6 @@
 //! Cameras: what there is, what is to run, and how each is doing.
 
+mod files;
 mod handler;
 mod model;
 mod picture;

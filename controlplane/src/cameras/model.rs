@@ -101,7 +101,7 @@ fn resolution_schema() -> Object {
 enum UrlField {
     /// A webcam, from 0 to 63.
     Number(u32),
-    /// `rtsp://`, `rtsps://`, `http://`, `https://`, `file:///…`, `test://` or a webcam's number.
+    /// `rtsp://`, `rtsps://`, `rtspu://`, `http://`, `https://`, `file:///…`, `test://` or a webcam's number.
     Text(String),
 }
 

@@ -14,9 +14,10 @@ use sea_orm::{
 use serde_json::json;
 use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
 
-use super::SourceUrl;
 use super::model::{CameraChange, CameraView, NewCamera};
+use super::{SourceUrl, files};
 use crate::audit::{Action, Actor, Entry};
+use crate::auth::CurrentUser;
 use crate::config::CameraSource;
 use crate::crypto::{Keys, Place, SealError};
 use crate::database;
@@ -63,7 +64,12 @@ pub(super) async fn get(state: &AppState, id: &str) -> Result<CameraView, ApiErr
 }
 
 /// Makes a camera, stopped.
-pub(super) async fn create(state: &AppState, actor: &Actor, new: NewCamera) -> Result<CameraView, ApiError> {
+pub(super) async fn create(
+    state: &AppState,
+    user: &CurrentUser,
+    new: NewCamera,
+) -> Result<CameraView, ApiError> {
+    files::check(&state.config, user, &new.url)?;
     let taken = format!("the camera id `{}` is taken", new.id);
     let transaction = database::begin_write(&state.db).await?;
     let inserted =
@@ -72,7 +78,7 @@ pub(super) async fn create(state: &AppState, actor: &Actor, new: NewCamera) -> R
             _ => error.into(),
         });
     let camera = inserted?;
-    entry(&state.keys, Action::CameraCreated, actor, &camera)?.write(&transaction).await?;
+    entry(&state.keys, Action::CameraCreated, &Actor::from(user), &camera)?.write(&transaction).await?;
     transaction.commit().await?;
     view(state, camera)
 }
@@ -105,7 +111,7 @@ fn new_row(keys: &Keys, new: NewCamera) -> Result<ActiveModel, SealError> {
 /// Changes a camera. One that runs is stopped if it is disabled, and begun afresh if it is to play something else.
 pub(super) async fn update(
     state: &AppState,
-    actor: &Actor,
+    user: &CurrentUser,
     id: &str,
     change: CameraChange,
 ) -> Result<CameraView, ApiError> {
@@ -116,6 +122,7 @@ pub(super) async fn update(
     let url = url.filter(|url| url.expose() != present_url.expose());
     let mut row = present.clone().into_active_model();
     if let Some(url) = &url {
+        files::check(&state.config, user, url)?;
         row.stored_url = Set(seal_url(&state.keys, id, url)?);
     }
     if let Some(name) = change.name {
@@ -140,7 +147,7 @@ pub(super) async fn update(
     }
     row.updated_at = Set(Utc::now());
     let camera = row.update(&transaction).await?;
-    entry(&state.keys, Action::CameraChanged, actor, &camera)?.write(&transaction).await?;
+    entry(&state.keys, Action::CameraChanged, &Actor::from(user), &camera)?.write(&transaction).await?;
     transaction.commit().await?;
     view(state, camera)
 }
@@ -318,7 +325,5 @@ fn seal_url(keys: &Keys, id: &str, url: &SourceUrl) -> Result<String, SealError>
 
 /// The source behind the column.
 fn source_url(keys: &Keys, camera: &Model) -> Result<SourceUrl, ApiError> {
-    keys.open_text(Place::CameraUrl(&camera.id), &camera.stored_url)?.parse().map_err(|error: String| {
-        ApiError::internal(format!("the stored source of camera `{}` {error}", camera.id))
-    })
+    Ok(SourceUrl::stored(keys.open_text(Place::CameraUrl(&camera.id), &camera.stored_url)?))
 }

@@ -1,9 +1,12 @@
 //! Where a camera's frames come from, and how that is shown without its credentials.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use url::Url;
+use url::{Host, Url};
+use vedette_events::address::{REFUSED, is_allowed};
 
 /// What stands in for anything secret.
 const HIDDEN: &str = "***";
@@ -14,7 +17,7 @@ const SECRET_PARAMETERS: [&str; 12] = [
     "user", "username", "usr", "login", "password", "passwd", "pass", "pwd", "token", "auth", "key", "secret",
 ];
 
-/// A checked source: `rtsp(s)://`, `http(s)://`, `file:///…`, `test://` or a webcam's number.
+/// A checked source: `rtsp(s)://`, `rtspu://`, `http(s)://`, `file:///…`, `test://` or a webcam's number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceUrl(String);
 
@@ -52,19 +55,36 @@ fn check(text: &str) -> Result<(), String> {
     let url = Url::parse(text).map_err(|error| format!("is no URL and no webcam's number: {error}"))?;
     let has_host = url.host_str().is_some_and(|host| !host.is_empty());
     match url.scheme() {
-        "rtsp" | "rtsps" | "http" | "https" if has_host => Ok(()),
-        "rtsp" | "rtsps" | "http" | "https" => Err("names no host".to_owned()),
+        "rtsp" | "rtsps" | "rtspu" | "http" | "https" if has_host => check_host(&url),
+        "rtsp" | "rtsps" | "rtspu" | "http" | "https" => Err("names no host".to_owned()),
         "file" if has_host || url.path().len() < 2 => {
             Err("must name a file of this host by its full path, such as file:///srv/clip.mp4".to_owned())
         }
         "file" | "test" => Ok(()),
         scheme => Err(format!(
-            "`{scheme}` is not supported: use rtsp(s)://, http(s)://, file:///, test:// or a webcam's number"
+            "`{scheme}` is not supported: use rtsp(s)://, rtspu://, http(s)://, file:///, test:// or a webcam's number"
         )),
     }
 }
 
+/// What a name stands for, the worker looks at before it connects.
+fn check_host(url: &Url) -> Result<(), String> {
+    // Of schemes it does not know the URL parser leaves the host as it stands: 2852039166 is an address, too.
+    let host = Host::parse(url.host_str().unwrap_or_default());
+    let address = match host.map_err(|error| format!("names no host: {error}"))? {
+        Host::Domain(_) => return Ok(()),
+        Host::Ipv4(address) => IpAddr::from(address),
+        Host::Ipv6(address) => IpAddr::from(address),
+    };
+    if is_allowed(address) { Ok(()) } else { Err(format!("cannot be a camera: {REFUSED}")) }
+}
+
 impl SourceUrl {
+    /// What was checked before it was stored, by the rules of then: the worker says so if it takes it no more.
+    pub(super) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// The whole URL, credentials too: for the worker and the database only.
     pub fn expose(&self) -> &str {
         &self.0
@@ -73,6 +93,11 @@ impl SourceUrl {
     /// Whether it is recorded material.
     pub fn is_file(&self) -> bool {
         self.0.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+    }
+
+    /// The path of recorded material.
+    pub fn file_path(&self) -> Option<PathBuf> {
+        self.is_file().then(|| Url::parse(&self.0).ok()?.to_file_path().ok()).flatten()
     }
 
     /// The URL with every credential hidden.
@@ -146,6 +171,8 @@ mod tests {
         for text in [
             "rtsp://10.0.0.7/stream1",
             "rtsps://user:p%40ss@cam.example:322/a?b=c",
+            "rtspu://10.0.0.7/stream1",
+            "rtsp://[fd12::7]/stream1",
             "http://cam.example/mjpeg",
             "https://cam.example/live.m3u8",
             "file:///srv/clip.mp4",
@@ -174,6 +201,12 @@ mod tests {
             "rtsp://user:sec ret@host/",
             "javascript:alert(1)",
             "rtsp://user:secret@host:99999/",
+            "--url=rtsp://user:secret@host/",
+            "rtsp://user:secret@169.254.169.254/latest",
+            "rtsp://user:secret@2852039166/",
+            "http://user:secret@0xa9fea9fe/",
+            "rtspu://user:secret@[fe80::1]/",
+            "https://user:secret@[::ffff:169.254.169.254]/",
         ] {
             let error = text.parse::<SourceUrl>().unwrap_err();
             assert!(!error.contains("secret"), "{error}");

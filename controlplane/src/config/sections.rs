@@ -208,6 +208,8 @@ impl Default for WorkersConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CamerasConfig {
+    /// Folders on the workers' hosts that operators may play files of; none is `media` in the data folder.
+    pub file_folders: Vec<PathBuf>,
     /// Cameras made or updated at every start.
     pub sources: Vec<CameraSource>,
 }

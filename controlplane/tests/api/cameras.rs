@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
+const PASSWORD: &str = "a password of the tests";
 const SOURCE: &str = "rtsp://viewer:secret@10.0.0.7/stream1";
 
 fn camera(id: &str) -> Value {
@@ -134,4 +135,58 @@ fn cameras_of_the_configuration_are_there_and_running_ones_resume() {
     assert_eq!(admin.get("/api/cameras/door").expect(200)["name"], "Back door");
     assert_eq!(admin.get("/api/cameras/own").expect(200)["status"], "starting");
     assert_eq!(admin.get("/api/cameras").expect(200)["total"], 3);
+}
+
+#[test]
+fn operators_play_files_of_their_folders_only() {
+    let yaml = "security: {force_password_change: false}\ncameras: {file_folders: [/srv/videos]}\n";
+    let app = TestApp::with(yaml);
+    let admin = app.admin();
+    admin
+        .post("/api/users", &json!({ "username": "operator", "password": PASSWORD, "role": "operator" }))
+        .expect(201);
+    let operator = app.anyone().signed_in("operator", PASSWORD);
+
+    let recording = json!({ "id": "recording", "url": "file:///srv/videos/door.mp4" });
+    operator.post("/api/cameras", &recording).expect(201);
+    for path in ["/etc/passwd", "/srv/videos/../secret.mp4", "/srv/videos/..%2fsecret.mp4", "/srv/videos"] {
+        let url = format!("file://{path}");
+        for answer in [
+            operator.post("/api/cameras", &json!({ "id": "other", "url": url })),
+            operator.post("/api/cameras/probe", &json!({ "url": url })),
+            operator.put("/api/cameras/recording", &json!({ "url": url })),
+        ] {
+            let body = answer.expect(422);
+            assert_eq!(body["details"][0]["field"], "url", "{url}: {body}");
+            assert!(body["details"][0]["message"].as_str().unwrap().contains("/srv/videos"), "{body}");
+        }
+    }
+
+    let elsewhere = json!({ "id": "archive", "url": "file:///archive/door.mp4" });
+    admin.post("/api/cameras", &elsewhere).expect(201);
+    // Sent back as it was shown, it is not the operator's choice.
+    let renamed = json!({ "url": "file:///archive/door.mp4", "name": "Archive" });
+    assert_eq!(operator.put("/api/cameras/archive", &renamed).expect(200)["name"], "Archive");
+}
+
+#[test]
+fn nothing_but_a_camera_is_a_camera() {
+    let app = TestApp::start();
+    let admin = app.admin();
+    for url in [
+        "http://169.254.169.254/latest/meta-data",
+        "rtsp://viewer:secret@2852039166/stream",
+        "rtsps://[fe80::1]/stream",
+        "--url=http://door/",
+        "videotestsrc ! filesink location=/tmp/x",
+        "file://host/etc/passwd",
+    ] {
+        for answer in [
+            admin.post("/api/cameras", &json!({ "id": "cam", "url": url })),
+            admin.post("/api/cameras/probe", &json!({ "url": url })),
+        ] {
+            let body = answer.expect(422).to_string();
+            assert!(!body.contains("secret"), "{body}");
+        }
+    }
 }

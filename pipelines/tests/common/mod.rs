@@ -6,7 +6,9 @@
 pub mod clip;
 pub mod mjpeg;
 pub mod plane;
+pub mod rtsp;
 pub mod station;
+pub mod web;
 
 use std::path::Path;
 use std::sync::Arc;

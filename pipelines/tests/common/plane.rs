@@ -29,7 +29,6 @@ struct State {
     cameras: Vec<CameraAssignment>,
     heartbeats: Vec<Heartbeat>,
     events: Vec<FaceEvent>,
-    galleries_asked: usize,
     closing: bool,
 }
 
@@ -147,8 +146,11 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         return;
     }
     let authorised = headers.get("authorization").is_some_and(|value| *value == format!("Bearer {TOKEN}"));
-    let (status, body) =
-        if authorised { answer(&path, &body, shared) } else { ("401 Unauthorized", "{}".into()) };
+    let (status, body) = if authorised {
+        answer(&path, headers.contains_key("if-none-match"), &body, shared)
+    } else {
+        ("401 Unauthorized", "{}".into())
+    };
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nETag: \"1\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
@@ -156,7 +158,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
     let _ = stream.write_all(answer.as_bytes());
 }
 
-fn answer(path: &str, body: &[u8], shared: &Shared) -> (&'static str, String) {
+fn answer(path: &str, knows_gallery: bool, body: &[u8], shared: &Shared) -> (&'static str, String) {
     let mut state = shared.lock();
     let answer = if path.starts_with("/api/workers/") && path.ends_with("/heartbeat") {
         state.heartbeats.push(serde_json::from_slice(body).unwrap());
@@ -169,8 +171,7 @@ fn answer(path: &str, body: &[u8], shared: &Shared) -> (&'static str, String) {
         let accepted = state.events.len() - before;
         ("200 OK", format!(r#"{{"accepted":{accepted},"duplicates":0}}"#))
     } else if path.starts_with("/api/gallery") {
-        state.galleries_asked += 1;
-        if state.galleries_asked > 1 {
+        if knows_gallery {
             // A long poll without news.
             drop(shared.changed.wait_timeout_while(state, LONG, |state| !state.closing));
             return ("304 Not Modified", String::new());

@@ -3,8 +3,10 @@
 //! Everything that crosses a process boundary as JSON is defined here once: what was seen
 //! ([`FaceEvent`]), who is known ([`GallerySnapshot`]) and what a worker reports and is told
 //! ([`Heartbeat`], [`HeartbeatReply`]). The crate depends on serde and knows neither GStreamer nor HTTP,
-//! so either side can be built without the other. What all of them are a [`release`] of is here, too.
+//! so either side can be built without the other. What all of them are a [`release`] of is here, too, and which
+//! [`address`] none of them calls.
 
+pub mod address;
 #[cfg(feature = "capture")]
 pub mod capture;
 mod errand;
