@@ -80,7 +80,7 @@ pub fn probe(url: &str, patience: Duration) -> Result<CameraPicture, String> {
             let (Some(buffer), Some(caps)) = (sample.buffer(), sample.caps()) else {
                 return Err(format!("{} sends no pictures", source.describe()));
             };
-            return picture(buffer, caps, codec, THUMBNAIL_SIDE);
+            return picture(buffer, caps, codec, THUMBNAIL_SIDE, None);
         }
         if sink.is_eos() {
             return Err(format!("{} holds no pictures that can be decoded", source.describe()));
@@ -127,7 +127,7 @@ fn short_name(codec: &str) -> String {
     codec.split(" (").next().unwrap_or(codec).chars().take(64).collect()
 }
 
-/// The next frame that enters a running camera's analysis.
+/// The next frame that enters a running camera's analysis, black where its masks are.
 fn next_picture(meter: &Meter, patience: Duration) -> Result<CameraPicture, String> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let pad = meter.entry();
@@ -139,7 +139,7 @@ fn next_picture(meter: &Meter, patience: Duration) -> Result<CameraPicture, Stri
         gst::PadProbeReturn::Remove
     });
     match receiver.recv_timeout(patience) {
-        Ok((buffer, caps)) => picture(&buffer, &caps, None, PICTURE_SIDE),
+        Ok((buffer, caps)) => picture(&buffer, &caps, None, PICTURE_SIDE, meter.mask().as_deref()),
         Err(_) => {
             if let Some(probe) = probe {
                 pad.remove_probe(probe);
@@ -154,8 +154,9 @@ fn picture(
     caps: &gst::CapsRef,
     codec: Option<String>,
     max_side: u32,
+    mask: Option<&str>,
 ) -> Result<CameraPicture, String> {
-    let jpeg = gstvedette::still::jpeg(buffer, caps, max_side).map_err(|error| error.to_string())?;
+    let jpeg = gstvedette::still::jpeg(buffer, caps, max_side, mask).map_err(|error| error.to_string())?;
     let structure = caps.structure(0).ok_or("the picture's format is not known")?;
     let side = |name| structure.get::<i32>(name).ok().and_then(|side| u32::try_from(side).ok());
     let fps = structure.get::<gst::Fraction>("framerate").ok().filter(|fps| fps.numer() > 0);
