@@ -38,6 +38,7 @@ mod picture;
 pub mod redis_link;
 pub mod retention;
 pub mod routes;
+mod schedule;
 pub mod secrets;
 pub mod server;
 pub mod sessions;

@@ -89,6 +89,8 @@ impl AppState {
             snapshots: file.detection.save_snapshots,
             attributes: file.face_recognition.attributes,
             use_gpu: file.performance.use_gpu,
+            motion_gate: file.performance.motion_gate,
+            ..PipelineSettings::default()
         }
     }
 }

@@ -39,7 +39,8 @@ function makeRow(id, mayOperate) {
  * @param {any} camera
  */
 function update(row, camera) {
-  const on = isOn(camera.status);
+  // One that waits for its hours can be stopped, too.
+  const on = isOn(camera.status) || Boolean(camera.inactive_reason);
   row.querySelector(".camera-name").textContent = camera.name || camera.id;
   const state = row.querySelector(".camera-state");
   state.textContent = cameraState(camera);
@@ -48,7 +49,7 @@ function update(row, camera) {
   button.textContent = on ? "Stop" : "Start";
   button.dataset.action = on ? "stop" : "start";
   button.setAttribute("aria-label", `${button.textContent} ${camera.name || camera.id}`);
-  row.querySelector(".camera-error").textContent = camera.last_error ?? "";
+  row.querySelector(".camera-error").textContent = camera.inactive_reason ?? camera.last_error ?? "";
 }
 
 /**

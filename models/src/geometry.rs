@@ -1,5 +1,9 @@
-//! Points, rectangles and facial landmarks in picture coordinates, and the one intersection-over-union of
+//! Points, rectangles, polygons and facial landmarks in picture coordinates, and the one intersection-over-union of
 //! the whole tree: detection's suppression, the tracker and the evaluation all measure overlap here.
+
+mod polygon;
+
+pub use polygon::Polygon;
 
 /// A position in pixels; x grows to the right, y downwards, pixel centres lie on whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

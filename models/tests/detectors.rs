@@ -10,6 +10,7 @@ use common::{GoldenFace, golden, media_folder, photo, photo_folders, points, sha
 use vedette_models::Photo;
 use vedette_models::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
 use vedette_models::files::ModelSource;
+use vedette_models::geometry::{Point, Polygon};
 use vedette_models::image::{ImageView, PixelFormat, Plane};
 use vedette_models::session::Device;
 
@@ -124,6 +125,29 @@ fn options_choose_among_the_faces() {
     let crowd = DetectorOptions { threshold: Some(0.0), nms_threshold: Some(1.0), ..all };
     assert!(faces(crowd) > 100);
     assert_eq!(faces(DetectorOptions { max_faces: 3, ..crowd }), 3);
+}
+
+#[test]
+fn what_is_masked_is_not_seen() {
+    let photo = photo(&media_folder().join("obama.jpg"));
+    let (view, detector, options) = (photo.view(), yunet(), DetectorOptions::default());
+    let mut scratch = DetectScratch::default();
+    let face = detector.detect(&view, &options, &mut scratch).unwrap()[0];
+    let mask = |left: f32, right: f32| {
+        let height = photo.height() as f32;
+        let corners = [(left, 0.0), (right, 0.0), (right, height), (left, height)];
+        Polygon::new(corners.map(|(x, y)| Point::new(x, y)).to_vec()).unwrap()
+    };
+    let mut outside =
+        |masks: &[Polygon]| detector.detect_outside(masks, &view, &options, &mut scratch).unwrap();
+    let centre = face.rect.centre().x;
+    assert_eq!(outside(&[mask(face.rect.x, centre + 1.0)]), [], "its middle is masked");
+    // A slit in the middle of the face shows no face, though nothing there is masked.
+    let slit = face.rect.width / 20.0;
+    assert_eq!(outside(&[mask(0.0, centre - slit), mask(centre + slit, photo.width() as f32)]), []);
+    let [beside] = outside(&[mask(0.0, face.rect.x - face.rect.width / 2.0)])[..] else { panic!("not one") };
+    assert!(beside.rect.iou(&face.rect) > 0.9, "{beside:?} {face:?}");
+    assert_eq!(outside(&[])[..], [face]);
 }
 
 #[test]

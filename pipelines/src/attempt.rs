@@ -1,9 +1,10 @@
 //! One attempt at playing a camera: from a new pipeline to the reason it ended.
 
 use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use vedette_events::{CameraAssignment, CameraState};
+use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
 
 use crate::camera::{Status, Surroundings};
 use crate::container::missing_bytes;
@@ -29,7 +30,7 @@ pub(crate) enum Outcome {
         /// Where and why it broke off.
         broke_off: Option<String>,
     },
-    /// Looped material cannot be wound back: begin again with a new pipeline.
+    /// Looped material cannot be wound back, or the settings take other elements: begin again with a new pipeline.
     Again,
     /// It failed.
     Failed(Failure),
@@ -39,6 +40,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Attempt<'a> {
     pub(crate) source: &'a Source,
     pub(crate) assignment: &'a CameraAssignment,
+    pub(crate) settings: &'a Mutex<PipelineSettings>,
     pub(crate) surroundings: &'a Surroundings,
     pub(crate) status: &'a Status,
     pub(crate) stop: &'a StopSignal,
@@ -50,7 +52,7 @@ impl Attempt<'_> {
     /// Plays the camera once.
     pub(crate) fn play(&self) -> Outcome {
         let Surroundings { control_plane, data_dir, .. } = self.surroundings;
-        let pipeline = match Pipeline::build(self.source, self.assignment, control_plane, data_dir) {
+        let mut pipeline = match Pipeline::build(self.source, &self.present(), control_plane, data_dir) {
             Ok(pipeline) => pipeline,
             Err(error) => return Outcome::Failed(Failure::give_up(error.to_string())),
         };
@@ -60,16 +62,25 @@ impl Attempt<'_> {
         }
         self.status.measure(pipeline.meter());
         match Template::of(self.source, self.assignment.looped) {
-            Template::File => self.play_recorded(&pipeline),
-            Template::Loop => self.play_looped(&pipeline),
-            Template::Rtsp | Template::Http | Template::Webcam | Template::Test => self.play_live(&pipeline),
+            Template::File => self.play_recorded(&mut pipeline),
+            Template::Loop => self.play_looped(&mut pipeline),
+            Template::Rtsp | Template::Http | Template::Webcam | Template::Test => {
+                self.play_live(&mut pipeline)
+            }
         }
     }
 
-    fn play_live(&self, pipeline: &Pipeline) -> Outcome {
+    /// What to play: the assignment with the settings of now.
+    fn present(&self) -> CameraAssignment {
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        CameraAssignment { settings, ..self.assignment.clone() }
+    }
+
+    fn play_live(&self, pipeline: &mut Pipeline) -> Outcome {
         let began = Instant::now();
         let failure = match self.wait_live(pipeline) {
             Happening::StopRequested => return self.stopped(pipeline),
+            Happening::SettingsChanged => return self.begin_anew(pipeline),
             Happening::Failed(_, failure) => failure,
             Happening::Ended => Failure::retry(format!("{} ended its stream", self.source.describe())),
             Happening::Quiet | Happening::FirstFrame => {
@@ -83,12 +94,13 @@ impl Attempt<'_> {
         Outcome::Failed(failure)
     }
 
-    fn play_looped(&self, pipeline: &Pipeline) -> Outcome {
+    fn play_looped(&self, pipeline: &mut Pipeline) -> Outcome {
         let patience = self.surroundings.patience.recorded_frame;
         let mut frames_before = 0;
         loop {
             match self.wait(pipeline, patience, patience) {
                 Happening::StopRequested => return self.stopped(pipeline),
+                Happening::SettingsChanged => return self.begin_anew(pipeline),
                 Happening::Failed(_, failure) => return Outcome::Failed(giving_up(failure)),
                 Happening::Quiet | Happening::FirstFrame => {
                     return Outcome::Failed(self.silence(pipeline.figures().last_done(), Remedy::GiveUp));
@@ -104,7 +116,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn play_recorded(&self, pipeline: &Pipeline) -> Outcome {
+    fn play_recorded(&self, pipeline: &mut Pipeline) -> Outcome {
         let patience = self.surroundings.patience.recorded_frame;
         let failure = match self.wait(pipeline, patience, patience) {
             Happening::StopRequested => return self.stopped(pipeline),
@@ -116,7 +128,7 @@ impl Attempt<'_> {
                 Some(failure)
             }
             Happening::Failed(Part::Analysis { .. }, failure) => return Outcome::Failed(giving_up(failure)),
-            Happening::Quiet | Happening::FirstFrame => {
+            Happening::Quiet | Happening::FirstFrame | Happening::SettingsChanged => {
                 return Outcome::Failed(self.silence(pipeline.figures().last_done(), Remedy::GiveUp));
             }
         };
@@ -146,10 +158,10 @@ impl Attempt<'_> {
     }
 
     /// Like [`Attempt::wait`], for a live camera: the camera is to send pictures, whatever time their analysis takes.
-    fn wait_live(&self, pipeline: &Pipeline) -> Happening {
+    fn wait_live(&self, pipeline: &mut Pipeline) -> Happening {
         let (began, patience) = (Instant::now(), &self.surroundings.patience);
         let longest_gap = self.longest_gap();
-        let deadline = || {
+        let deadline = |pipeline: &Pipeline| {
             let figures = pipeline.figures();
             let Some(decoded) = figures.last_decoded() else { return began + patience.first_frame };
             // The first frame may have to wait for models to be loaded.
@@ -160,21 +172,23 @@ impl Attempt<'_> {
     }
 
     /// Waits for whatever ends the pipeline; [`Happening::Quiet`] when the first frame did not come within `first`, or
-    /// a later one within `patience` of the one before.
-    fn wait(&self, pipeline: &Pipeline, first: Duration, patience: Duration) -> Happening {
+    /// a later one within `patience` of the one before; [`Happening::SettingsChanged`] when the pipeline cannot be set as
+    /// it is to be now.
+    fn wait(&self, pipeline: &mut Pipeline, first: Duration, patience: Duration) -> Happening {
         let began = Instant::now();
-        let deadline = || match pipeline.figures().last_done() {
+        let deadline = |pipeline: &Pipeline| match pipeline.figures().last_done() {
             Some(last) => last.max(began) + patience,
             None => began + first,
         };
         self.wait_until(pipeline, deadline)
     }
 
-    fn wait_until(&self, pipeline: &Pipeline, deadline: impl Fn() -> Instant) -> Happening {
+    fn wait_until(&self, pipeline: &mut Pipeline, deadline: impl Fn(&Pipeline) -> Instant) -> Happening {
         loop {
-            match pipeline.next(deadline()) {
+            match pipeline.next(deadline(pipeline)) {
                 Happening::FirstFrame => self.status.set(CameraState::Running, None),
-                Happening::Quiet if Instant::now() < deadline() => (),
+                Happening::Quiet if Instant::now() < deadline(pipeline) => (),
+                Happening::SettingsChanged if self.can_go_on(pipeline) => (),
                 happening => return happening,
             }
         }
@@ -182,19 +196,45 @@ impl Attempt<'_> {
 
     /// After an error of the demuxer or decoder: waits until the frames before it are analysed. Answers whether the
     /// camera was asked to stop meanwhile.
-    fn let_last_frames_out(&self, pipeline: &Pipeline) -> bool {
+    fn let_last_frames_out(&self, pipeline: &mut Pipeline) -> bool {
         loop {
             match self.wait(pipeline, LAST_FRAMES, LAST_FRAMES) {
                 Happening::StopRequested => return true,
                 Happening::Ended => return false,
                 // Further errors are consequences of the first.
-                Happening::Failed(..) => (),
+                Happening::Failed(..) | Happening::SettingsChanged => (),
                 Happening::FirstFrame | Happening::Quiet => {
                     pipeline.drain(self.surroundings.patience.drain);
                     return false;
                 }
             }
         }
+    }
+
+    /// Sets the pipeline as the settings of now say; whether it goes on as it is.
+    fn can_go_on(&self, pipeline: &mut Pipeline) -> bool {
+        let Surroundings { control_plane, data_dir, .. } = self.surroundings;
+        let camera = &*self.assignment.camera_id;
+        match pipeline.change(&self.present(), control_plane, data_dir) {
+            Ok(true) => true,
+            Ok(false) if Template::of(self.source, self.assignment.looped) == Template::File => {
+                // Playing it again from its beginning would tell of everybody in it twice.
+                tracing::info!(camera, "the recording is played to its end with the models it began with");
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::error!(camera, "the settings cannot be changed: {error}");
+                // A new pipeline fails of the same, and says so as the camera's state.
+                false
+            }
+        }
+    }
+
+    /// Ends the pipeline, so that the next one is built by the settings of now.
+    fn begin_anew(&self, pipeline: &Pipeline) -> Outcome {
+        pipeline.drain(self.surroundings.patience.drain);
+        Outcome::Again
     }
 
     fn stopped(&self, pipeline: &Pipeline) -> Outcome {

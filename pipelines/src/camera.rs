@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use vedette_events::{CameraAssignment, CameraReport, CameraState, CameraStats};
+use vedette_events::{CameraAssignment, CameraReport, CameraState, CameraStats, PipelineSettings};
 
 use crate::attempt::{Attempt, Outcome};
 use crate::backoff::Backoff;
@@ -143,6 +143,7 @@ impl Ending {
 /// One assigned camera.
 pub struct Camera {
     run: u64,
+    settings: Arc<Mutex<PipelineSettings>>,
     status: Arc<Status>,
     stop: Arc<StopSignal>,
     ending: Ending,
@@ -165,14 +166,20 @@ impl Camera {
         let (alive, ending) = channel();
         let run = assignment.run;
         let name = format!("camera {}", assignment.camera_id);
-        let thread =
-            Runner { assignment, surroundings, status: Arc::clone(&status), stop: Arc::clone(&stop) };
+        let settings = Arc::new(Mutex::new(assignment.settings.clone()));
+        let thread = Runner {
+            assignment,
+            settings: Arc::clone(&settings),
+            surroundings,
+            status: Arc::clone(&status),
+            stop: Arc::clone(&stop),
+        };
         status.set(CameraState::Starting, None);
         let spawned = std::thread::Builder::new().name(name).spawn(move || thread.run(predecessor, alive));
         if let Err(error) = spawned {
             status.set(CameraState::Error, Some(format!("no thread could be started for it: {error}")));
         }
-        Self { run, status, stop, ending: Ending(ending) }
+        Self { run, settings, status, stop, ending: Ending(ending) }
     }
 
     /// The run it was started for.
@@ -183,6 +190,17 @@ impl Camera {
     /// A reader of its pipeline, while it has one.
     pub(crate) fn meter(&self) -> Option<Meter> {
         self.status.inner().meter.clone()
+    }
+
+    /// Has it go on with these settings.
+    pub fn change_settings(&self, settings: PipelineSettings) {
+        let mut present = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if *present != settings {
+            *present = settings;
+            drop(present);
+            tracing::info!(camera = self.status.camera_id, "settings changed");
+            self.stop.settings_changed();
+        }
     }
 
     /// What the heartbeat says about it.
@@ -209,6 +227,8 @@ impl Camera {
 /// What a camera's thread holds.
 struct Runner {
     assignment: CameraAssignment,
+    /// The settings as they are now; those of the assignment are where it began.
+    settings: Arc<Mutex<PipelineSettings>>,
     surroundings: Arc<Surroundings>,
     status: Arc<Status>,
     stop: Arc<StopSignal>,
@@ -245,6 +265,7 @@ impl Runner {
             let attempt = Attempt {
                 source: by_udp.as_ref().unwrap_or(&source),
                 assignment: &self.assignment,
+                settings: &self.settings,
                 surroundings: &self.surroundings,
                 status: &self.status,
                 stop: &self.stop,

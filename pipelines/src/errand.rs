@@ -96,7 +96,7 @@ fn try_once(source: &Source, deadline: Instant) -> Result<CameraPicture, Failure
                 return Err(Failure::retry(format!("{camera} sends no pictures")));
             };
             let codec = codec.or_else(|| offer.codec());
-            let mut picture = picture(buffer, caps, codec, THUMBNAIL_SIDE).map_err(Failure::retry)?;
+            let mut picture = picture(buffer, caps, codec, THUMBNAIL_SIDE, None).map_err(Failure::retry)?;
             picture.fps = picture.fps.or_else(|| counted_fps(&sink, buffer.pts()?, deadline));
             return Ok(picture);
         }
@@ -160,7 +160,7 @@ fn short_name(codec: &str) -> String {
     codec.split(" (").next().unwrap_or(codec).chars().take(64).collect()
 }
 
-/// The next frame that enters a running camera's analysis.
+/// The next frame that enters a running camera's analysis, black where its masks are.
 fn next_picture(meter: &Meter, patience: Duration) -> Result<CameraPicture, String> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let pad = meter.entry();
@@ -172,7 +172,7 @@ fn next_picture(meter: &Meter, patience: Duration) -> Result<CameraPicture, Stri
         gst::PadProbeReturn::Remove
     });
     match receiver.recv_timeout(patience) {
-        Ok((buffer, caps)) => picture(&buffer, &caps, None, PICTURE_SIDE),
+        Ok((buffer, caps)) => picture(&buffer, &caps, None, PICTURE_SIDE, meter.mask().as_deref()),
         Err(_) => {
             if let Some(probe) = probe {
                 pad.remove_probe(probe);
@@ -187,8 +187,9 @@ fn picture(
     caps: &gst::CapsRef,
     codec: Option<String>,
     max_side: u32,
+    mask: Option<&str>,
 ) -> Result<CameraPicture, String> {
-    let jpeg = gstvedette::still::jpeg(buffer, caps, max_side).map_err(|error| error.to_string())?;
+    let jpeg = gstvedette::still::jpeg(buffer, caps, max_side, mask).map_err(|error| error.to_string())?;
     let structure = caps.structure(0).ok_or("the picture's format is not known")?;
     let side = |name| structure.get::<i32>(name).ok().and_then(|side| u32::try_from(side).ok());
     let fps = structure.get::<gst::Fraction>("framerate").ok().filter(|fps| fps.numer() > 0);

@@ -107,6 +107,20 @@ pub fn control_plane_url(text: &str) -> Result<String, AddressError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// Who asks the control plane at `endpoint`.
+pub(crate) fn agent(endpoint: &Url) -> ureq::Agent {
+    let mut config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(TIMEOUT))
+        .max_redirects(0)
+        .user_agent(concat!("vedette-worker/", env!("CARGO_PKG_VERSION")));
+    if is_this_machine(endpoint) {
+        // A proxy set for the outside world does not know this machine's ports.
+        config = config.proxy(None);
+    }
+    config.build().into()
+}
+
 impl Pulse {
     /// Heartbeats of the worker `id` to `control_plane`.
     ///
@@ -119,16 +133,7 @@ impl Pulse {
         }
         let endpoint = format!("{}/api/workers/{id}/heartbeat", control_plane.url);
         let endpoint = Url::parse(&endpoint).map_err(|_| AddressError::Url)?;
-        let mut config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .max_redirects(0)
-            .user_agent(concat!("vedette-worker/", env!("CARGO_PKG_VERSION")));
-        if is_this_machine(&endpoint) {
-            // A proxy set for the outside world does not know this machine's ports.
-            config = config.proxy(None);
-        }
-        Ok(Self { agent: config.build().into(), endpoint, control_plane })
+        Ok(Self { agent: agent(&endpoint), endpoint, control_plane })
     }
 
     /// Sends one heartbeat.

@@ -4,6 +4,9 @@
 //! parser; whatever a user may choose (URLs, passwords, camera ids, thresholds) is set afterwards as a property of a
 //! named element, so nothing typed into a camera's URL can become an element.
 
+mod filling;
+mod line;
+
 use std::path::{Component, Path, PathBuf};
 
 use gst::glib;
@@ -12,8 +15,8 @@ use thiserror::Error;
 use vedette_events::CameraAssignment;
 
 use crate::foreign;
-use crate::network::{NetworkCamera, Transport};
 use crate::source::Source;
+use filling::Filling;
 
 /// A pipeline that cannot be built.
 #[derive(Debug, Error)]
@@ -142,78 +145,69 @@ impl Template {
     }
 }
 
-/// A parsed template whose gaps are being filled.
-struct Gaps<'a> {
+/// What a camera's pipeline is made of: a template, and everything that is set in it.
+#[derive(Clone)]
+pub struct Plan {
     template: Template,
-    pipeline: &'a gst::Pipeline,
+    fillings: Vec<Filling>,
 }
 
-impl Gaps<'_> {
-    fn set(
-        &self,
-        element: &'static str,
-        property: &'static str,
-        value: impl ToString,
-    ) -> Result<(), LaunchError> {
-        let value = value.to_string();
-        self.try_set(element, property, &value)?.ok_or(LaunchError::Setting { element, property, value })
+impl Plan {
+    /// The pipeline of a camera. Without a control plane its events go to standard output, and it knows nobody.
+    ///
+    /// # Errors
+    /// When the camera's id is no plain name.
+    pub fn new(
+        source: &Source,
+        camera: &CameraAssignment,
+        control_plane: Option<&ControlPlane>,
+        data_dir: &Path,
+    ) -> Result<Self, LaunchError> {
+        let spool_dir = spool_dir(data_dir, &camera.camera_id)?;
+        let mut fillings = filling::of_source(source);
+        fillings.extend(filling::of_settings(&camera.settings));
+        if let Some(control_plane) = control_plane {
+            fillings.extend(filling::of_control_plane(camera, control_plane, &spool_dir));
+        }
+        Ok(Self { template: Template::of(source, camera.looped), fillings })
     }
 
-    /// Like [`Gaps::set`], for what no message may repeat.
-    fn set_secret(
-        &self,
-        element: &'static str,
-        property: &'static str,
-        value: &str,
-    ) -> Result<(), LaunchError> {
-        self.try_set(element, property, value)?.ok_or_else(|| LaunchError::Setting {
-            element,
-            property,
-            value: crate::redact::MASK.into(),
-        })
+    /// Builds the pipeline.
+    ///
+    /// # Errors
+    /// When an element is missing from this installation or does not take a setting.
+    pub fn build(&self) -> Result<gst::Pipeline, LaunchError> {
+        let pipeline = self.template.parse()?;
+        expose_motion_jpeg_at_once(&pipeline);
+        foreign::refuse(&pipeline, self.template);
+        self.fillings.iter().try_for_each(|filling| filling.set(self.template, &pipeline))?;
+        Ok(pipeline)
     }
 
-    /// Sets a property from text, whatever its type; `None` if the element does not take it.
-    fn try_set(
-        &self,
-        name: &'static str,
-        property: &'static str,
-        text: &str,
-    ) -> Result<Option<()>, LaunchError> {
-        let missing = LaunchError::NoElement { template: self.template.name(), element: name };
-        let element = self.pipeline.by_name(name).ok_or(missing)?;
-        let Some(spec) = element.find_property(property) else { return Ok(None) };
-        // GStreamer's deserialiser would read quotes and escapes in a string.
-        let value = if spec.value_type() == glib::Type::STRING {
-            Ok(text.to_value())
-        } else {
-            glib::Value::deserialize(text, spec.value_type())
-        };
-        let writable = spec.flags().contains(glib::ParamFlags::WRITABLE);
-        Ok(value.ok().filter(|_| writable).map(|value| element.set_property_from_value(property, &value)))
+    /// Makes a running pipeline, built by this plan, one of `wanted`, if that can be while frames flow. Answers whether
+    /// it could; if not, nothing has changed.
+    ///
+    /// # Errors
+    /// When an element does not take a setting.
+    pub fn change(&self, pipeline: &gst::Pipeline, wanted: &Self) -> Result<bool, LaunchError> {
+        filling::change(self.template, pipeline, &self.fillings, &wanted.fillings)
     }
-}
 
-/// Builds the pipeline of a camera: its template, filled in.
-///
-/// # Errors
-/// When an element is missing from this installation or does not take a setting.
-pub fn build(
-    source: &Source,
-    camera: &CameraAssignment,
-    control_plane: &ControlPlane,
-    data_dir: &Path,
-) -> Result<gst::Pipeline, LaunchError> {
-    let spool_dir = spool_dir(data_dir, &camera.camera_id)?;
-    let template = Template::of(source, camera.looped);
-    let pipeline = template.parse()?;
-    expose_motion_jpeg_at_once(&pipeline);
-    foreign::refuse(&pipeline, template);
-    let gaps = Gaps { template, pipeline: &pipeline };
-    fill_source(&gaps, source)?;
-    fill_analysis(&gaps, camera, control_plane)?;
-    gaps.set("sink", "spool-dir", spool_dir.display())?;
-    Ok(pipeline)
+    /// The pipeline as a line for a POSIX shell: what follows `gst-launch-1.0`. Secrets are masked, unless they are to be
+    /// shown.
+    ///
+    /// # Errors
+    /// When the template has no element that something is to be set of.
+    pub fn line(&self, show_secrets: bool) -> Result<String, LaunchError> {
+        let show =
+            |filling: &Filling| if show_secrets { filling.value.clone() } else { filling.shown.clone() };
+        Ok(line::for_shell(&line::words(self.template, &self.fillings, show)?))
+    }
+
+    /// Whether its line holds something that is shown to nobody who did not ask for it.
+    pub fn has_secrets(&self) -> bool {
+        self.fillings.iter().any(|filling| filling.value != filling.shown)
+    }
 }
 
 /// Builds a pipeline that shows a camera's pictures and does nothing with them: the source of its template, up to the queue
@@ -230,7 +224,7 @@ pub fn build_probe(source: &Source) -> Result<(gst::Pipeline, gst_app::AppSink),
         template.parse_text(&format!("{before_queue} ! appsink name=picture sync=false max-buffers=1"))?;
     expose_motion_jpeg_at_once(&pipeline);
     foreign::refuse(&pipeline, template);
-    fill_source(&Gaps { template, pipeline: &pipeline }, source)?;
+    filling::of_source(source).iter().try_for_each(|filling| filling.set(template, &pipeline))?;
     let sink = pipeline.by_name("picture").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());
     let sink = sink.ok_or(LaunchError::NoElement { template: template.name(), element: "picture" })?;
     sink.set_caps(Some(&gstvedette::still::caps()));
@@ -245,65 +239,6 @@ fn expose_motion_jpeg_at_once(pipeline: &gst::Pipeline) {
             element.set_property("single-stream", true);
         }
     });
-}
-
-fn fill_source(gaps: &Gaps<'_>, source: &Source) -> Result<(), LaunchError> {
-    match source {
-        Source::File { path, .. } => gaps.set("source", "location", path.display()),
-        Source::Rtsp(camera) => {
-            if camera.transport == Transport::Udp {
-                gaps.set("source", "protocols", "udp")?;
-            }
-            fill_network(gaps, camera)
-        }
-        Source::Http(camera) => fill_network(gaps, camera),
-        Source::Webcam(number) => gaps.set("source", "device", format!("/dev/video{number}")),
-        Source::Test(picture) => {
-            gaps.set("source", "pattern", &picture.pattern)?;
-            let size = format!("width={},height={}", picture.width, picture.height);
-            gaps.set("format", "caps", format!("video/x-raw,{size},framerate={}/1", picture.fps))
-        }
-    }
-}
-
-fn fill_network(gaps: &Gaps<'_>, camera: &NetworkCamera) -> Result<(), LaunchError> {
-    gaps.set_secret("source", "location", &camera.location)?;
-    if let Some(login) = &camera.login {
-        gaps.set_secret("source", "user-id", &login.user)?;
-        gaps.set_secret("source", "user-pw", &login.password)?;
-    }
-    Ok(())
-}
-
-fn fill_analysis(
-    gaps: &Gaps<'_>,
-    camera: &CameraAssignment,
-    control_plane: &ControlPlane,
-) -> Result<(), LaunchError> {
-    let settings = &camera.settings;
-    gaps.set("detect", "pack", &settings.pack)?;
-    gaps.set("embed", "pack", &settings.pack)?;
-    let device = if settings.use_gpu { "auto" } else { "cpu" };
-    gaps.set("detect", "device", device)?;
-    gaps.set("embed", "device", device)?;
-    gaps.set("detect", "inference-interval", settings.inference_interval.max(1))?;
-    if let Some(threshold) = settings.detection_threshold {
-        gaps.set("detect", "threshold", threshold)?;
-    }
-    if let Some(similarity) = settings.recognition_threshold {
-        // The element takes the cosine distance, as DL Streamer's matchers do.
-        gaps.set("match", "threshold", 1.0 - similarity)?;
-    }
-    if settings.attributes {
-        gaps.set("embed", "attributes", true)?;
-    }
-    gaps.set("match", "gallery", format!("{}/api/gallery", control_plane.url))?;
-    gaps.set_secret("match", "token", &control_plane.token)?;
-    gaps.set("sink", "uri", format!("{}/api/ingest", control_plane.url))?;
-    gaps.set_secret("sink", "token", &control_plane.token)?;
-    gaps.set("sink", "camera-id", &camera.camera_id)?;
-    gaps.set("sink", "dedup-window", settings.dedup_window_s)?;
-    gaps.set("sink", "snapshots", settings.snapshots)
 }
 
 /// Where a camera's events wait until they are delivered.

@@ -8,6 +8,7 @@ mod attempt;
 mod backoff;
 pub mod camera;
 pub mod container;
+pub mod dry_run;
 pub mod elements;
 pub mod errand;
 pub mod failure;

@@ -1,6 +1,6 @@
 //! `vedette-worker`: runs the cameras a control plane assigns to this machine.
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use tracing_subscriber::{EnvFilter, fmt};
 use vedette_events::capture::{Captured, capture};
 use vedette_events::release::FULL_VERSION;
 use vedette_pipelines::camera::{Patience, Surroundings};
-use vedette_pipelines::elements;
 use vedette_pipelines::heartbeat::{Pulse, control_plane_url};
 use vedette_pipelines::journal::{self, Journal};
 use vedette_pipelines::launch::ControlPlane;
 use vedette_pipelines::signal::News;
 use vedette_pipelines::worker::Worker;
+use vedette_pipelines::{dry_run, elements};
 
 /// Cameras get this long to bring their last events to safety; with the rest the program ends within 3 s.
 const SHUTDOWN: Duration = Duration::from_millis(2500);
@@ -30,13 +30,19 @@ const SHUTDOWN: Duration = Duration::from_millis(2500);
 #[command(name = "vedette-worker", version = FULL_VERSION)]
 struct Arguments {
     /// Address of the control plane, such as http://192.168.1.10:8000
-    #[arg(long, value_name = "URL")]
-    url: String,
+    #[arg(long, value_name = "URL", required_unless_present = "dry_run")]
+    url: Option<String>,
 
     /// Token the control plane knows workers by; the environment is the safer place for it, since arguments are
     /// visible to every user of the machine
-    #[arg(long, value_name = "TOKEN", env = "VEDETTE_WORKER_TOKEN", hide_env_values = true)]
-    token: String,
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "VEDETTE_WORKER_TOKEN",
+        hide_env_values = true,
+        required_unless_present = "dry_run"
+    )]
+    token: Option<String>,
 
     /// Name of this worker, unique among the control plane's workers [default: the host's name]
     #[arg(long, value_name = "NAME")]
@@ -49,6 +55,23 @@ struct Arguments {
     /// End when standard input is closed, so as not to outlive the program that started this one
     #[arg(long)]
     exit_with_stdin: bool,
+
+    /// Print the pipeline of a camera as a line that gst-launch-1.0 runs, and end; a camera's id, asked of the control
+    /// plane, or a camera's URL
+    #[arg(long, value_name = "CAMERA")]
+    dry_run: Option<String>,
+
+    /// Print passwords and tokens with it: without them the line runs only where it needs none
+    #[arg(long, requires = "dry_run")]
+    show_secrets: bool,
+}
+
+impl Arguments {
+    /// The control plane, if it is given.
+    fn control_plane(&self) -> anyhow::Result<Option<ControlPlane>> {
+        let Some((url, token)) = self.url.as_ref().zip(self.token.as_ref()) else { return Ok(None) };
+        Ok(Some(ControlPlane { url: control_plane_url(url)?, token: token.clone() }))
+    }
 }
 
 fn main() -> ExitCode {
@@ -73,8 +96,18 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments, captured: Captured) -> anyhow::Result<()> {
-    let url = control_plane_url(&arguments.url)?;
-    let control_plane = ControlPlane { url, token: arguments.token };
+    let control_plane = arguments.control_plane()?;
+    if let Some(camera) = &arguments.dry_run {
+        let plan = dry_run::plan(camera, control_plane.as_ref(), &arguments.data_dir)?;
+        let mut output = std::io::stdout();
+        writeln!(output, "gst-launch-1.0 {}", plan.line(arguments.show_secrets)?)
+            .context("the line cannot be written to standard output")?;
+        if plan.has_secrets() && !arguments.show_secrets {
+            tracing::warn!("secrets are written as ***: with --show-secrets the line runs");
+        }
+        return Ok(());
+    }
+    let control_plane = control_plane.context("--url and --token are needed")?;
     let id = arguments.id.unwrap_or_else(|| gst::glib::host_name().to_string());
     let pulse = Pulse::new(control_plane.clone(), &id)?;
     let spool = arguments.data_dir.join("spool");

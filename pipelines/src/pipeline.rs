@@ -10,9 +10,9 @@ use vedette_events::{CameraAssignment, CameraStats, EventStats, InferenceStats};
 
 use crate::failure::{Failure, Part, explain};
 use crate::figures::Figures;
-use crate::launch::{self, ControlPlane, LaunchError, Template};
+use crate::launch::{ControlPlane, LaunchError, Plan, Template};
 use crate::rtsp::Offer;
-use crate::signal::STOP_MESSAGE;
+use crate::signal::{SETTINGS_MESSAGE, STOP_MESSAGE};
 use crate::source::Source;
 
 /// Name of the bus message the first frame posts.
@@ -28,6 +28,8 @@ pub enum Happening {
     FirstFrame,
     /// The camera is to stop.
     StopRequested,
+    /// The camera's settings may have changed.
+    SettingsChanged,
     /// The last frame came out at the end.
     Ended,
     /// An element gave up.
@@ -39,6 +41,7 @@ pub enum Happening {
 /// A camera's pipeline; stops when dropped.
 pub struct Pipeline {
     pipeline: gst::Pipeline,
+    plan: Plan,
     bus: gst::Bus,
     source: Source,
     looped: bool,
@@ -65,6 +68,12 @@ impl Meter {
     /// Where frames enter the analysis.
     pub(crate) fn entry(&self) -> &gst::Pad {
         &self.entry
+    }
+
+    /// Where nobody may look, as `facedetect` has it.
+    pub(crate) fn mask(&self) -> Option<String> {
+        let has_mask = self.detect.has_property_with_type("mask", String::static_type());
+        has_mask.then(|| self.detect.property::<Option<String>>("mask")).flatten()
     }
 
     /// The figures now.
@@ -117,7 +126,8 @@ impl Pipeline {
         data_dir: &Path,
     ) -> Result<Self, LaunchError> {
         let template = Template::of(source, camera.looped);
-        let pipeline = launch::build(source, camera, control_plane, data_dir)?;
+        let plan = Plan::new(source, camera, Some(control_plane), data_dir)?;
+        let pipeline = plan.build()?;
         let element = |name| {
             let missing = LaunchError::NoElement { template: template.name(), element: name };
             pipeline.by_name(name).ok_or(missing)
@@ -145,6 +155,7 @@ impl Pipeline {
             offer: Offer::of(&pipeline, source),
             meter,
             bus,
+            plan,
             pipeline: pipeline.clone(),
         };
         built.probe_entry();
@@ -202,6 +213,24 @@ impl Pipeline {
         &self.meter.figures
     }
 
+    /// Has the pipeline go on as one built for `camera` would, without a gap, if it can; answers whether it could.
+    ///
+    /// # Errors
+    /// When an element does not take a setting.
+    pub fn change(
+        &mut self,
+        camera: &CameraAssignment,
+        control_plane: &ControlPlane,
+        data_dir: &Path,
+    ) -> Result<bool, LaunchError> {
+        let plan = Plan::new(&self.source, camera, Some(control_plane), data_dir)?;
+        let is_changed = self.plan.change(&self.pipeline, &plan)?;
+        if is_changed {
+            self.plan = plan;
+        }
+        Ok(is_changed)
+    }
+
     /// Loads what the elements need and lets the frames flow.
     ///
     /// # Errors
@@ -245,6 +274,7 @@ impl Pipeline {
                 gst::MessageView::Application(application) => match application.structure().map(|s| s.name())
                 {
                     Some(name) if name == STOP_MESSAGE => return Happening::StopRequested,
+                    Some(name) if name == SETTINGS_MESSAGE => return Happening::SettingsChanged,
                     Some(name) if name == FIRST_FRAME_MESSAGE => return Happening::FirstFrame,
                     _ => (),
                 },

@@ -1,4 +1,5 @@
-//! How threads wake each other: the request to stop one camera, and the news that something changed.
+//! How threads wake each other: the request to stop one camera or to set it otherwise, and the news that something
+//! changed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Name of the bus message that wakes a camera's thread when it is to stop.
 pub(crate) const STOP_MESSAGE: &str = "vedette-stop";
+
+/// Name of the bus message that wakes a camera's thread when its settings have changed.
+pub(crate) const SETTINGS_MESSAGE: &str = "vedette-settings";
 
 /// The request to stop one camera: wakes its thread wherever it waits.
 #[derive(Debug, Default)]
@@ -25,9 +29,9 @@ struct StopRequest {
 }
 
 impl StopRequest {
-    fn post(&self) {
-        if let Some(bus) = self.bus.as_ref().filter(|_| self.requested) {
-            let message = gst::message::Application::new(gst::Structure::new_empty(STOP_MESSAGE));
+    fn post(&self, name: &str) {
+        if let Some(bus) = &self.bus {
+            let message = gst::message::Application::new(gst::Structure::new_empty(name));
             // A bus that flushes belongs to a pipeline that has stopped already.
             let _ = bus.post(message);
         }
@@ -39,8 +43,14 @@ impl StopSignal {
     pub fn request(&self) {
         let mut inner = lock(&self.inner);
         inner.requested = true;
-        inner.post();
+        inner.post(STOP_MESSAGE);
         self.changed.notify_all();
+    }
+
+    /// Tells a thread that waits on a bus that the camera's settings have changed. One that waits elsewhere reads them
+    /// before it goes on.
+    pub(crate) fn settings_changed(&self) {
+        lock(&self.inner).post(SETTINGS_MESSAGE);
     }
 
     /// Whether it was asked to.
@@ -48,11 +58,11 @@ impl StopSignal {
         lock(&self.inner).requested
     }
 
-    /// The thread waits on `bus` from now on.
+    /// The thread waits on `bus` from now on. Whatever came before it did is told there.
     pub(crate) fn watch(&self, bus: &gst::Bus) {
         let mut inner = lock(&self.inner);
         inner.bus = Some(bus.clone());
-        inner.post();
+        inner.post(if inner.requested { STOP_MESSAGE } else { SETTINGS_MESSAGE });
     }
 
     /// Waits for the request, at most `timeout`; answers whether it came.

@@ -31,10 +31,11 @@ impl Worker {
     }
 
     /// Makes the cameras that run those in `assignments`: starts new ones, restarts those with another run, stops the
-    /// others. A camera whose run is the same is left alone, also when it has come to its end.
+    /// others. A camera whose run is the same goes on, with other settings if they have changed, also when it has come to
+    /// its end.
     pub fn reconcile(&mut self, assignments: Vec<CameraAssignment>) {
         self.endings.retain(|_, ending| !ending.wait(Duration::ZERO));
-        let mut wanted: BTreeMap<String, CameraAssignment> =
+        let wanted: BTreeMap<String, CameraAssignment> =
             assignments.into_iter().map(|camera| (camera.camera_id.clone(), camera)).collect();
         let stay = |id: &String, camera: &Camera| wanted.get(id).is_some_and(|it| it.run == camera.run());
         let (staying, leaving): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -44,8 +45,11 @@ impl Worker {
             tracing::info!(camera = id, run = camera.run(), "stopping");
             self.endings.insert(id, camera.stop());
         }
-        wanted.retain(|id, _| !self.cameras.contains_key(id));
         for (id, assignment) in wanted {
+            if let Some(camera) = self.cameras.get(&id) {
+                camera.change_settings(assignment.settings);
+                continue;
+            }
             tracing::info!(camera = id, run = assignment.run, "starting");
             let predecessor = self.endings.remove(&id);
             let camera = Camera::start(assignment, Arc::clone(&self.surroundings), predecessor);

@@ -9,14 +9,14 @@ use std::path::Path;
 use common::{TOKEN, assignment};
 use gst::prelude::*;
 use vedette_pipelines::elements;
-use vedette_pipelines::launch::{ControlPlane, LaunchError, Template, build, spool_dir};
+use vedette_pipelines::launch::{ControlPlane, LaunchError, Plan, Template, spool_dir};
 use vedette_pipelines::source::Source;
 
 fn built(url: &str, looped: bool) -> Result<gst::Pipeline, LaunchError> {
     elements::init().unwrap();
     let plane = ControlPlane { url: "http://plane.example:8000".into(), token: TOKEN.into() };
     let camera = vedette_events::CameraAssignment { looped, ..assignment("cam_01", 1, url) };
-    build(&Source::parse(url).unwrap(), &camera, &plane, Path::new("/tmp/vedette-data"))
+    Plan::new(&Source::parse(url).unwrap(), &camera, Some(&plane), Path::new("/tmp/vedette-data"))?.build()
 }
 
 fn text(pipeline: &gst::Pipeline, element: &str, property: &str) -> String {

@@ -18,9 +18,9 @@ use vedette_events::EventKind;
 use super::outbox::Channel;
 use super::rule::RuleKind;
 use super::rules;
-use super::schedule::Schedule;
 use crate::entity::alert_rules::{Column, Entity, Model};
 use crate::error::ApiError;
+use crate::schedule::Schedule;
 
 /// How long rules count; with the time it takes to read them, less than a second.
 const KEPT: Duration = Duration::from_millis(800);

@@ -1,6 +1,6 @@
 //! Alerts: rules about what is to be told, alerts that come of them, and their way to webhooks and brokers.
 //!
-//! A rule (`rule`, `rules`, `schedule`) is held, ready-made (`compiled`), against every event that is stored and, by
+//! A rule (`rule`, `rules`) is held, ready-made (`compiled`), against every event that is stored and, by
 //! `offline`, against cameras that are away. `record` makes the alerts within the transaction of what caused them, with a
 //! row in the outbox (`outbox`) for everybody who is to be told. `dispatch` tells them: `webhook`, with `destination` and
 //! `tls`, and `mqtt`.
@@ -17,7 +17,6 @@ mod record;
 mod retention;
 mod rule;
 mod rules;
-mod schedule;
 mod service;
 mod tls;
 mod webhook;

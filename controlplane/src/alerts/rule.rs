@@ -10,11 +10,11 @@ use utoipa::openapi::schema::{Object, SchemaType, Type};
 use uuid::Uuid;
 
 use super::destination::{Topic, WebhookUrl};
-use super::schedule::{Schedule, WeeklySchedule};
 use crate::cameras::CameraId;
 use crate::error::{ApiError, FieldError};
 use crate::filters::present;
 use crate::openapi::texts;
+use crate::schedule::{Schedule, WeeklySchedule};
 
 const MAX_NAME_CHARS: usize = 120;
 /// Cameras one rule can be limited to.

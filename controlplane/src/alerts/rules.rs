@@ -238,7 +238,7 @@ pub(super) fn cameras(rule: &Model) -> Result<Vec<String>, ApiError> {
 }
 
 /// When somebody may be there.
-pub(super) fn schedule(rule: &Model) -> Result<Option<super::schedule::WeeklySchedule>, ApiError> {
+pub(super) fn schedule(rule: &Model) -> Result<Option<crate::schedule::WeeklySchedule>, ApiError> {
     rule.schedule.clone().map(serde_json::from_value).transpose().map_err(ApiError::internal)
 }
 

@@ -5,13 +5,15 @@ mod handler;
 mod model;
 mod picture;
 mod service;
+mod settings;
 mod source_url;
 
 use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use model::{CameraId, CameraView, Resolution};
-pub use service::{all, apply_configured, assignments, mark_ended, statuses};
+pub use service::{all, apply_configured, assignment, assignments, mark_ended, statuses};
+pub(crate) use settings::inactive_reason;
 pub use source_url::SourceUrl;
 
 use crate::auth::Role;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use vedette_events::CameraState;
 
 use super::SourceUrl;
+use super::settings::CameraSettings;
 use crate::config::parsed;
 use crate::entity::cameras;
 use crate::error::{ApiError, FieldError};
@@ -155,6 +156,8 @@ pub(super) struct CreateRequest {
     /// Recorded material only: play again and again at its own speed, as a live camera.
     #[serde(rename = "loop")]
     looped: Option<bool>,
+    /// What is set for it alone; whatever is not given is as the configuration has it for all.
+    settings: Option<CameraSettings>,
 }
 
 /// `PUT /cameras/{id}`, unchecked: what is not sent stays, `null` clears.
@@ -173,6 +176,10 @@ pub(super) struct UpdateRequest {
     fps: Option<Option<u32>>,
     #[serde(rename = "loop")]
     looped: Option<bool>,
+    /// In place of all that is set for it alone. A camera that runs goes on with them, without a gap.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<CameraSettings>)]
+    settings: Option<Option<CameraSettings>>,
 }
 
 /// A camera to be made.
@@ -185,6 +192,7 @@ pub(super) struct NewCamera {
     pub(super) resolution: Option<Resolution>,
     pub(super) fps: Option<u32>,
     pub(super) looped: bool,
+    pub(super) settings: CameraSettings,
 }
 
 /// What of a camera is to change.
@@ -196,14 +204,15 @@ pub(super) struct CameraChange {
     pub(super) resolution: Option<Option<Resolution>>,
     pub(super) fps: Option<Option<u32>>,
     pub(super) looped: Option<bool>,
+    pub(super) settings: Option<CameraSettings>,
 }
 
 /// Collects what is wrong with the fields of a request.
 #[derive(Default)]
-struct Checks(Vec<FieldError>);
+pub(super) struct Checks(Vec<FieldError>);
 
 impl Checks {
-    fn take<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, field: &str, checked: Result<T, String>) -> Option<T> {
         checked.map_err(|message| self.0.push(FieldError::new(field, message))).ok()
     }
 
@@ -222,6 +231,8 @@ impl TryFrom<CreateRequest> for NewCamera {
         let name = checks.take("name", check_name(request.name.unwrap_or(request.id)));
         let resolution = request.resolution.and_then(|text| checks.take("resolution", text.parse()));
         let fps = request.fps.and_then(|fps| checks.take("fps", check_fps(fps)));
+        let settings = request.settings.unwrap_or_default();
+        settings.check(&mut checks);
         match (id, url, name) {
             (Some(id), Some(url), Some(name)) if checks.0.is_empty() => Ok(Self {
                 id,
@@ -231,6 +242,7 @@ impl TryFrom<CreateRequest> for NewCamera {
                 resolution,
                 fps,
                 looped: request.looped.unwrap_or(false),
+                settings,
             }),
             _ => Err(checks.failed()),
         }
@@ -251,7 +263,11 @@ impl TryFrom<UpdateRequest> for CameraChange {
             resolution,
             fps: request.fps.map(|fps| fps.and_then(|fps| checks.take("fps", check_fps(fps)))),
             looped: request.looped,
+            settings: request.settings.map(Option::unwrap_or_default),
         };
+        if let Some(settings) = &change.settings {
+            settings.check(&mut checks);
+        }
         if checks.0.is_empty() { Ok(change) } else { Err(checks.failed()) }
     }
 }
@@ -272,8 +288,13 @@ fn check_fps(fps: u32) -> Result<u32, String> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Camera, examples(json!({
     "id": "door", "name": "Front door", "url": "rtsp://***:***@10.0.0.7/stream1", "enabled": true,
-    "resolution": "1280x720", "fps": null, "loop": false, "status": "running",
-    "stats": { "fps": 25.0, "latency_ms": 41.5, "dropped": 0, "faces": 2 }, "last_error": null, "worker": "local"
+    "resolution": "1280x720", "fps": null, "loop": false, "status": "running", "inactive_reason": null,
+    "stats": { "fps": 25.0, "latency_ms": 41.5, "dropped": 0, "faces": 2 }, "last_error": null, "worker": "local",
+    "settings": {
+        "active_hours": null, "masks": [[[0.0, 0.0], [0.3, 0.0], [0.3, 1.0], [0.0, 1.0]]], "regions": [],
+        "min_face_size": null, "frame_skip": 3, "detection_threshold": null, "recognition_threshold": null,
+        "motion_gate": null
+    }
 })))]
 pub struct CameraView {
     id: String,
@@ -291,6 +312,9 @@ pub struct CameraView {
     #[serde(rename = "loop")]
     looped: bool,
     status: CameraState,
+    /// Why a camera that was started is `stopped` now: its hours, and when they begin again.
+    #[schema(required)]
+    inactive_reason: Option<String>,
     stats: StatsView,
     /// What went wrong last, and what to do about it.
     #[schema(required)]
@@ -298,6 +322,8 @@ pub struct CameraView {
     /// The worker that runs it.
     #[schema(required)]
     worker: Option<String>,
+    /// What is set for it alone.
+    settings: CameraSettings,
 }
 
 /// Figures of the last second or so.
@@ -334,13 +360,20 @@ impl CameraView {
     pub fn is_doing_as(&self, other: &Self) -> bool {
         self.status == other.status
             && self.last_error == other.last_error
+            && self.inactive_reason == other.inactive_reason
+            && self.settings == other.settings
             && self.worker == other.worker
             && self.name == other.name
             && self.enabled == other.enabled
     }
 
     /// A camera and how it is doing.
-    pub(super) fn new(camera: cameras::Model, url: &SourceUrl, live: LiveStatus) -> Self {
+    pub(super) fn new(
+        camera: cameras::Model,
+        url: &SourceUrl,
+        settings: CameraSettings,
+        live: LiveStatus,
+    ) -> Self {
         let stats = live.stats;
         let seen_size = (stats.width > 0).then(|| format!("{}x{}", stats.width, stats.height));
         Self {
@@ -352,6 +385,7 @@ impl CameraView {
             fps: camera.fps,
             looped: camera.looped,
             status: live.state,
+            inactive_reason: live.inactive_reason,
             stats: StatsView {
                 fps: stats.fps,
                 latency_ms: stats.latency_ms,
@@ -360,6 +394,7 @@ impl CameraView {
             },
             last_error: live.last_error.or(camera.last_error),
             worker: live.worker,
+            settings,
         }
     }
 }

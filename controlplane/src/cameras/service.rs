@@ -5,6 +5,7 @@
 //! a new `run`, so that a report about an earlier one is never mistaken for news.
 
 use chrono::Utc;
+use sea_orm::entity::prelude::Json;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseConnection,
@@ -16,6 +17,7 @@ use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
 
 use super::model::{CameraChange, CameraView, NewCamera};
 use super::{SourceUrl, files};
+use super::settings::CameraSettings;
 use crate::audit::{Action, Actor, Entry};
 use crate::auth::CurrentUser;
 use crate::config::CameraSource;
@@ -86,7 +88,10 @@ pub(super) async fn create(
 /// What the audit log says of a camera: its source without credentials.
 fn entry(keys: &Keys, action: Action, actor: &Actor, camera: &Model) -> Result<Entry, ApiError> {
     let url = source_url(keys, camera)?.redacted();
-    let details = json!({ "name": camera.name, "url": url, "enabled": camera.enabled });
+    let mut details = json!({ "name": camera.name, "url": url, "enabled": camera.enabled });
+    if let Some(settings) = &camera.settings {
+        details["settings"] = settings.clone();
+    }
     Ok(Entry::new(action, actor).about("camera", &camera.id).with(details))
 }
 
@@ -103,12 +108,19 @@ fn new_row(keys: &Keys, new: NewCamera) -> Result<ActiveModel, SealError> {
         should_run: Set(false),
         run: Set(0),
         last_error: Set(None),
+        settings: Set(stored(&new.settings)),
         created_at: Set(now),
         updated_at: Set(now),
     })
 }
 
-/// Changes a camera. One that runs is stopped if it is disabled, and begun afresh if it is to play something else.
+/// Settings as they are kept; those that set nothing are not.
+fn stored(settings: &CameraSettings) -> Option<Json> {
+    (*settings != CameraSettings::default()).then(|| json!(settings))
+}
+
+/// Changes a camera. One that runs is stopped if it is disabled, and begun afresh if it is to play something else; with
+/// other settings it goes on.
 pub(super) async fn update(
     state: &AppState,
     user: &CurrentUser,
@@ -140,6 +152,9 @@ pub(super) async fn update(
     }
     if let Some(looped) = change.looped {
         row.looped = Set(looped);
+    }
+    if let Some(settings) = change.settings {
+        row.settings = Set(stored(&settings));
     }
     if url.is_some() || plays_otherwise(&row, &present) {
         row.run = Set(present.run + 1);
@@ -237,7 +252,7 @@ pub async fn mark_ended(
     Ok(())
 }
 
-/// Every camera that is to run, as a worker is told.
+/// Every camera that is to run now, as a worker is told: one outside of its hours is not.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -248,16 +263,45 @@ pub async fn assignments(
 ) -> Result<Vec<CameraAssignment>, ApiError> {
     let wanted = Entity::find().filter(Column::ShouldRun.eq(true)).filter(Column::Enabled.eq(true));
     let cameras = wanted.order_by_asc(Column::Id).all(db).await?;
-    let assignment = |camera: Model| {
-        Ok(CameraAssignment {
-            url: source_url(keys, &camera)?.expose().to_owned(),
-            run: camera.run.try_into().unwrap_or_default(),
-            looped: camera.looped,
-            settings: settings.clone(),
-            camera_id: camera.id,
-        })
-    };
-    cameras.into_iter().map(assignment).collect()
+    let now = database::now(db).await?;
+    let mut assignments = Vec::new();
+    for camera in cameras {
+        let own = CameraSettings::of(&camera)?;
+        if own.inactive_reason(now).is_none() {
+            assignments.push(assign(keys, camera, &own, settings)?);
+        }
+    }
+    Ok(assignments)
+}
+
+/// A camera as a worker would be told to run it, whether or not it is to run.
+///
+/// # Errors
+/// When there is none, or the database does not answer.
+pub async fn assignment(
+    db: &DatabaseConnection,
+    keys: &Keys,
+    settings: &PipelineSettings,
+    id: &str,
+) -> Result<CameraAssignment, ApiError> {
+    let camera = find(db, id).await?;
+    let own = CameraSettings::of(&camera)?;
+    assign(keys, camera, &own, settings)
+}
+
+fn assign(
+    keys: &Keys,
+    camera: Model,
+    own: &CameraSettings,
+    all: &PipelineSettings,
+) -> Result<CameraAssignment, ApiError> {
+    Ok(CameraAssignment {
+        url: source_url(keys, &camera)?.expose().to_owned(),
+        run: camera.run.try_into().unwrap_or_default(),
+        looped: camera.looped,
+        settings: own.applied_to(all),
+        camera_id: camera.id,
+    })
 }
 
 /// Makes or updates the cameras of the configuration and starts those that are enabled.
@@ -278,6 +322,7 @@ pub async fn apply_configured(
             resolution: source.resolution.clone(),
             fps: source.fps.map(|fps| fps.get()),
             looped: source.looped,
+            settings: CameraSettings::default(),
         };
         let transaction = database::begin_write(db).await?;
         let present = Entity::find_by_id(source.id.as_str()).one(&transaction).await?;
@@ -287,6 +332,7 @@ pub async fn apply_configured(
         match present {
             Some(present) => {
                 row.created_at = Set(present.created_at);
+                row.settings = Set(present.settings.clone());
                 let is_other = source_url(keys, &present)?.expose() != source.url.expose()
                     || plays_otherwise(&row, &present)
                     || row.name.as_ref() != &present.name
@@ -315,7 +361,8 @@ pub(super) async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Model, A
 fn view(state: &AppState, camera: Model) -> Result<CameraView, ApiError> {
     let live = state.workers.status(&camera);
     let url = source_url(&state.keys, &camera)?;
-    Ok(CameraView::new(camera, &url, live))
+    let settings = CameraSettings::of(&camera)?;
+    Ok(CameraView::new(camera, &url, settings, live))
 }
 
 /// What to keep of a source.

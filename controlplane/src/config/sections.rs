@@ -180,13 +180,20 @@ pub struct PerformanceConfig {
     pub use_gpu: bool,
     /// Look for faces on every n-th frame.
     pub frame_skip: Whole<1, 60>,
+    /// Whether frames in which nothing has changed are not looked at.
+    pub motion_gate: bool,
     /// Photos analysed at the same time; 0 = one per processor.
     pub max_workers: Whole<0, 256>,
 }
 
 impl Default for PerformanceConfig {
     fn default() -> Self {
-        Self { use_gpu: false, frame_skip: Whole::new::<2>(), max_workers: Whole::new::<0>() }
+        Self {
+            use_gpu: false,
+            frame_skip: Whole::new::<2>(),
+            motion_gate: false,
+            max_workers: Whole::new::<0>(),
+        }
     }
 }
 

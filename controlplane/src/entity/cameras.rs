@@ -27,6 +27,8 @@ pub struct Model {
     pub run: i64,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// What is set for it alone; none is as an object without anything in it.
+    pub settings: Option<Json>,
     /// When it was made.
     pub created_at: DateTimeUtc,
     /// When it was changed last.

@@ -1,11 +1,12 @@
 //! HTTP side of workers.
 
 use uuid::Uuid;
-use vedette_events::{Heartbeat, HeartbeatReply, Outcome};
+use vedette_events::{CameraAssignment, Heartbeat, HeartbeatReply, Outcome};
 use warp::Reply;
 use warp::http::StatusCode;
 
 use super::{errands, service};
+use crate::cameras;
 use crate::error::ApiError;
 use crate::state::State;
 
@@ -27,6 +28,21 @@ pub(super) async fn heartbeat(
 ) -> Result<impl Reply, ApiError> {
     let reply = service::heartbeat(&state, &id, heartbeat).await?;
     Ok(warp::reply::json(&reply))
+}
+
+/// See how a camera would be run
+///
+/// With credentials, whether or not it is to run. Asking takes it from nobody: `vedette-worker --dry-run` does.
+#[utoipa::path(
+    get,
+    path = "/api/workers/cameras/{id}",
+    params(("id" = String, Path, description = "The camera's short name.", example = "door")),
+    responses((status = 200, description = "What a worker would be told.", body = CameraAssignment)),
+    security(("worker" = []))
+)]
+pub(super) async fn camera(id: String, state: State) -> Result<impl Reply, ApiError> {
+    let settings = state.pipeline_settings();
+    Ok(warp::reply::json(&cameras::assignment(&state.db, &state.keys, &settings, &id).await?))
 }
 
 /// Tell how an errand ended

@@ -21,7 +21,7 @@ const MAX_OUTCOME_BYTES: usize = 2 * 1024 * 1024;
 
 /// What the API's description says of them.
 #[derive(OpenApi)]
-#[openapi(paths(handler::heartbeat, handler::finish_errand,))]
+#[openapi(paths(handler::heartbeat, handler::finish_errand, handler::camera))]
 pub struct Docs;
 
 /// `/workers/…`.
@@ -46,5 +46,12 @@ pub fn routes(state: &State) -> Route {
         .then(handler::finish_errand)
         .map(respond)
         .boxed();
-    filters::any_of([heartbeat, errand])
+    let camera = warp::path!("workers" / "cameras" / String)
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::worker(state))
+        .then(handler::camera)
+        .map(respond)
+        .boxed();
+    filters::any_of([heartbeat, errand, camera])
 }

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use vedette_events::{CameraReport, CameraState, CameraStats};
 
+use crate::cameras::inactive_reason;
 use crate::entity::cameras;
 
 /// How long a report counts; workers report every second.
@@ -30,6 +32,8 @@ pub struct LiveStatus {
     pub reconnects: u64,
     /// The worker that holds the camera.
     pub worker: Option<String>,
+    /// Why a camera that was started does not run now, if its hours are the reason.
+    pub inactive_reason: Option<String>,
 }
 
 /// Reports by worker, and leases by camera.
@@ -153,6 +157,10 @@ impl WorkerRegistry {
         if !camera.should_run {
             return LiveStatus::default();
         }
+        let inactive_reason = inactive_reason(camera, Utc::now());
+        if inactive_reason.is_some() {
+            return LiveStatus { inactive_reason, ..LiveStatus::default() };
+        }
         let inner = self.lock();
         let run = u64::try_from(camera.run).unwrap_or_default();
         let holder = inner.holders.get(&camera.id);
@@ -168,6 +176,7 @@ impl WorkerRegistry {
                 last_error: report.last_error.clone(),
                 reconnects: report.reconnects,
                 worker,
+                inactive_reason: None,
             };
         }
         let had_frames = inner.ran.get(&camera.id) == Some(&run);
@@ -179,6 +188,7 @@ impl WorkerRegistry {
             last_error: (is_overdue && !is_anyone_there).then(|| NO_WORKER.to_owned()),
             reconnects: 0,
             worker,
+            inactive_reason: None,
         }
     }
 }
@@ -200,6 +210,7 @@ mod tests {
             should_run: true,
             run,
             last_error: None,
+            settings: None,
             created_at: chrono::Utc::now(),
             updated_at: chrono::Utc::now(),
         }

@@ -10,6 +10,7 @@ mod assets;
 mod at_rest;
 mod audit;
 mod auth;
+mod camera_settings;
 mod cameras;
 mod command_line;
 mod compression;

@@ -46,7 +46,8 @@ fn a_started_camera_is_assigned_with_credentials_and_its_report_is_shown() {
     assert_eq!(assigned[0]["camera_id"], "cam");
     let settings = json!({
         "pack": "opencv", "inference_interval": 2, "detection_threshold": null, "recognition_threshold": null,
-        "dedup_window_s": 30, "snapshots": true, "attributes": false, "use_gpu": false
+        "dedup_window_s": 30, "snapshots": true, "attributes": false, "use_gpu": false, "min_face_size": null,
+        "motion_gate": false, "regions": [], "masks": []
     });
     assert_eq!(assigned[0]["settings"], settings);
 

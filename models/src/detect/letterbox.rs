@@ -79,6 +79,11 @@ impl Letterbox {
         self.scale_x
     }
 
+    /// What the scaled picture shows, in frame pixels.
+    pub(super) fn content_in_frame(&self) -> Rect {
+        self.rect_in_frame(Rect::new(0.0, 0.0, self.content.0 as f32, self.content.1 as f32))
+    }
+
     pub(super) fn rect_in_frame(&self, rect: Rect) -> Rect {
         let corner = self.point_in_frame(Point::new(rect.x, rect.y));
         Rect::new(corner.x, corner.y, rect.width * self.scale_x, rect.height * self.scale_y)

@@ -8,6 +8,7 @@ mod reach;
 mod scrfd;
 mod yunet;
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use letterbox::Letterbox;
@@ -16,7 +17,7 @@ use ort::value::TensorRef;
 
 use crate::error::ModelError;
 use crate::files::{LoadedModel, ModelSource};
-use crate::geometry::{Landmarks, Point, Rect};
+use crate::geometry::{Landmarks, Point, Polygon, Rect};
 use crate::image::{ImageView, Sampling, ScaleScratch, TensorLayout, fill_tensor};
 use crate::pack::{DetectorArchitecture, Role};
 use crate::session::{Device, SessionOptions, SessionPool};
@@ -186,13 +187,26 @@ impl Detector {
         options: &DetectorOptions,
         scratch: &mut DetectScratch,
     ) -> Result<Vec<DetectedFace>, ModelError> {
+        self.detect_outside(&[], view, options, scratch)
+    }
+
+    /// The faces of a picture, surest first, of which the network sees nothing within `masks` (in the picture's pixels):
+    /// that is black in its input. A face whose middle lies in one is left out.
+    pub fn detect_outside(
+        &self,
+        masks: &[Polygon],
+        view: &ImageView,
+        options: &DetectorOptions,
+        scratch: &mut DetectScratch,
+    ) -> Result<Vec<DetectedFace>, ModelError> {
         scratch.frame.preparation = Duration::ZERO;
         scratch.face.preparation = Duration::ZERO;
         scratch.second_looks = 0;
         let window = window_of(view, options.window);
         let letterbox = self.letterbox((window.width as u32, window.height as u32), options.input_size);
         let letterbox = letterbox.at(Point::new(window.x, window.y));
-        let mut faces = self.look(view, window, letterbox, options, &mut scratch.frame)?;
+        let mut faces = self.look((view, masks), window, letterbox, options, &mut scratch.frame)?;
+        faces.retain(|face| !masks.iter().any(|mask| mask.contains(face.rect.centre())));
         nms::suppress(&mut faces, options.nms_threshold.unwrap_or(self.nms_threshold));
         let threshold = options.threshold.unwrap_or(self.threshold);
         let sure = faces.partition_point(|face| face.score >= threshold);
@@ -202,7 +216,7 @@ impl Detector {
         if options.refine_landmarks && self.fixed_input.is_none() {
             for face in &mut faces {
                 if reach::is_coarse(face, letterbox.scale()) {
-                    self.refine(view, face, options, &mut scratch.face)?;
+                    self.refine((view, masks), face, options, &mut scratch.face)?;
                     scratch.second_looks += 1;
                 }
             }
@@ -213,7 +227,7 @@ impl Detector {
     /// Looks at a face by itself and takes box and landmarks from there, if it is found again.
     fn refine(
         &self,
-        view: &ImageView,
+        picture: (&ImageView, &[Polygon]),
         face: &mut DetectedFace,
         options: &DetectorOptions,
         pass: &mut Pass,
@@ -222,7 +236,7 @@ impl Detector {
         let side = reach::REFINED_INPUT_PX;
         let letterbox = Letterbox::square(window, side);
         let sure = DetectorOptions { unsure_share: 1.0, ..*options };
-        let again = self.look(view, window, letterbox, &sure, pass)?;
+        let again = self.look(picture, window, letterbox, &sure, pass)?;
         let same = again.iter().filter(|again| again.rect.iou(&face.rect) >= reach::LEAST_OVERLAP);
         if let Some(same) = same.max_by(|a, b| a.score.total_cmp(&b.score)) {
             face.rect = same.rect;
@@ -231,10 +245,10 @@ impl Detector {
         Ok(())
     }
 
-    /// What the network sees in a part of the picture, before boxes of one face are told apart.
+    /// What the network sees in a part of the picture outside its masks, before boxes of one face are told apart.
     fn look(
         &self,
-        view: &ImageView,
+        (view, masks): (&ImageView, &[Polygon]),
         window: Rect,
         letterbox: Letterbox,
         options: &DetectorOptions,
@@ -243,6 +257,11 @@ impl Detector {
         let begun = Instant::now();
         let (layout, sampling) = self.preparation();
         fill_tensor(view, window, letterbox.content, letterbox.input, layout, sampling, scale, tensor);
+        for mask in masks {
+            mask.cover(letterbox.content_in_frame(), letterbox.content, |row, columns| {
+                blacken(tensor, letterbox.input, layout.black(), row, columns);
+            });
+        }
         *preparation += begun.elapsed();
         let threshold = options.threshold.unwrap_or(self.threshold) * options.unsure_share.clamp(0.0, 1.0);
         let mut candidates = Candidates::new(letterbox, threshold, options.min_face_size);
@@ -284,6 +303,14 @@ impl Detector {
             }
         }
         Ok(())
+    }
+}
+
+/// Makes some columns of a row of all three planes black.
+fn blacken(tensor: &mut [f32], input: (u32, u32), black: f32, row: usize, columns: Range<usize>) {
+    let (width, height) = (input.0 as usize, input.1 as usize);
+    for plane in tensor.chunks_exact_mut(width * height) {
+        plane[row * width..][columns.clone()].fill(black);
     }
 }
 

@@ -4,6 +4,7 @@ use ::image::ExtendedColorType;
 use ::image::codecs::jpeg::JpegEncoder;
 
 use super::{ImageError, ImageView, MAX_SIDE, PixelFormat, Plane};
+use crate::geometry::{Polygon, Rect};
 
 /// An RGB picture without gaps between its rows. Its sides are never nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,15 @@ impl RgbImage {
         }
         let at = 3 * (y as usize * self.width as usize + x as usize);
         self.data.get(at..at + 3)?.try_into().ok()
+    }
+
+    /// Makes what shows something of `polygon` black, if the picture shows the rectangle `shown`.
+    pub fn blacken(&mut self, polygon: &Polygon, shown: Rect) {
+        let width = self.width as usize;
+        polygon.cover(shown, (self.width, self.height), |row, columns| {
+            let row = &mut self.data[3 * row * width..];
+            row[3 * columns.start..3 * columns.end].fill(0);
+        });
     }
 
     /// The picture as a view.

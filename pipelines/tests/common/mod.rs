@@ -33,12 +33,9 @@ pub fn assignment(camera_id: &str, run: u64, url: &str) -> CameraAssignment {
         settings: PipelineSettings {
             pack: "opencv".into(),
             inference_interval: 1,
-            detection_threshold: None,
             recognition_threshold: Some(0.4),
             dedup_window_s: 30,
-            snapshots: false,
-            attributes: false,
-            use_gpu: false,
+            ..PipelineSettings::default()
         },
     }
 }

@@ -164,6 +164,11 @@ fn answer(path: &str, knows_gallery: bool, body: &[u8], shared: &Shared) -> (&'s
         state.heartbeats.push(serde_json::from_slice(body).unwrap());
         let reply = HeartbeatReply { cameras: state.cameras.clone(), errands: Vec::new() };
         ("200 OK", serde_json::to_string(&reply).unwrap())
+    } else if let Some(id) = path.strip_prefix("/api/workers/cameras/") {
+        match state.cameras.iter().find(|camera| camera.camera_id == id) {
+            Some(camera) => ("200 OK", serde_json::to_string(camera).unwrap()),
+            None => ("404 Not Found", "{}".into()),
+        }
     } else if path.starts_with("/api/ingest") {
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let before = state.events.len();

@@ -21,6 +21,6 @@ pub use event::{BoundingBox, EventKind, FaceEvent, FrameSize, Gender, PersonMatc
 pub use gallery::{GalleryError, GalleryPerson, GallerySnapshot, decode_vector, encode_vector};
 pub use log::{LogLine, Severity};
 pub use worker::{
-    CameraAssignment, CameraReport, CameraState, CameraStats, EventStats, Heartbeat, HeartbeatReply,
+    CameraAssignment, CameraReport, CameraState, CameraStats, Corners, EventStats, Heartbeat, HeartbeatReply,
     InferenceStats, PipelineSettings,
 };

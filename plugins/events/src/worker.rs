@@ -140,8 +140,11 @@ pub struct Heartbeat {
     pub log: Vec<LogLine>,
 }
 
+/// An area of the picture: x and y of its corners, as shares (0…1) of the frame's width and height.
+pub type Corners = Vec<[f64; 2]>;
+
 /// How the elements of a camera's pipeline are set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PipelineSettings {
     /// Model pack.
@@ -161,6 +164,20 @@ pub struct PipelineSettings {
     /// Whether models run on a graphics card, where there is one that works.
     #[serde(default)]
     pub use_gpu: bool,
+    /// Faces of this many pixels of the frame and more are found; none = the detector's own.
+    #[serde(default)]
+    pub min_face_size: Option<u32>,
+    /// Whether frames in which nothing has changed are not looked at.
+    #[serde(default)]
+    pub motion_gate: bool,
+    /// Where faces count; none = everywhere.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<Vec<f64>>>))]
+    pub regions: Vec<Corners>,
+    /// Where nobody looks.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<Vec<f64>>>))]
+    pub masks: Vec<Corners>,
 }
 
 /// One camera a worker is to run.
@@ -176,7 +193,7 @@ pub struct CameraAssignment {
     /// Recorded material only: play again and again at its own speed, as a live camera.
     #[serde(default, rename = "loop")]
     pub looped: bool,
-    /// Settings of the elements.
+    /// Settings of the elements. They may change in a run: what can be set while frames flow, is.
     pub settings: PipelineSettings,
 }
 

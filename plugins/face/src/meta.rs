@@ -12,7 +12,7 @@ pub mod params;
 
 use gst::meta::CustomMeta;
 use gst_video::VideoRegionOfInterestMeta;
-use vedette_models::geometry::{Landmarks, Rect};
+use vedette_models::geometry::{Landmarks, Point, Polygon, Rect};
 
 pub use params::{Age, Detection, Embedding, Gender, Identity, Keypoints, QualityFigures, TrackId};
 
@@ -148,6 +148,8 @@ pub struct FrameInfo {
     /// What the detector is too unsure of to call it a face, surest first: boxes as shares of the frame. A tracker may
     /// continue its tracks with them.
     pub unsure: Vec<Rect>,
+    /// Where nobody may look: areas as shares of the frame. No face in one is reported, no picture shows it.
+    pub masks: Vec<Polygon>,
 }
 
 impl FrameInfo {
@@ -183,7 +185,11 @@ impl FrameInfo {
                     .collect()
             },
         );
-        Some(Self { inferred: flag("inferred"), tracked: flag("tracked"), ended, unsure })
+        let masks = structure.get::<gst::ArrayRef>("masks").map_or_else(
+            |_| Vec::new(),
+            |masks| masks.iter().filter_map(|mask| read_mask(&mask.get().ok()?)).collect(),
+        );
+        Some(Self { inferred: flag("inferred"), tracked: flag("tracked"), ended, unsure, masks })
     }
 
     /// What is to be assumed of a frame that says nothing: another detector looked at it.
@@ -209,8 +215,31 @@ impl FrameInfo {
             structure.set("tracked", self.tracked);
             structure.set("ended", ended);
             structure.set("unsure", unsure);
+            if self.masks.is_empty() {
+                structure.remove_field("masks");
+            } else {
+                structure.set("masks", gst::Array::new(self.masks.iter().map(write_mask)));
+            }
         }
     }
+
+    /// Whether the middle of a box, in pixels of a frame of that size, lies in a mask.
+    pub fn is_masked(&self, rect: &Rect, (width, height): (u32, u32)) -> bool {
+        let centre = rect.centre();
+        let centre = Point::new(centre.x / width as f32, centre.y / height as f32);
+        self.masks.iter().any(|mask| mask.contains(centre))
+    }
+}
+
+/// The corners of a mask, x and y in turn.
+fn write_mask(mask: &Polygon) -> gst::Array {
+    gst::Array::new(mask.corners().iter().flat_map(|corner| [corner.x, corner.y]))
+}
+
+fn read_mask(mask: &gst::Array) -> Option<Polygon> {
+    let numbers: Vec<f32> = mask.iter().filter_map(|value| value.get().ok()).collect();
+    let (corners, _) = numbers.as_chunks();
+    Polygon::new(corners.iter().map(|[x, y]| Point::new(*x, *y)).collect())
 }
 
 #[cfg(test)]

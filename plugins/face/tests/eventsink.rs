@@ -85,6 +85,32 @@ fn a_stop_in_mid_stream_ends_visits() {
 }
 
 #[test]
+fn snapshots_do_not_show_what_is_masked() {
+    let still = common::still("astronaut.jpg", "NV12", 40);
+    let elements = "facetrack ! faceembed ! facematch";
+    let told = events(&common::run(&format!(
+        "{still} ! facedetect mask=0%,0%,30%,100% ! {elements} ! {NOWHERE} snapshots=true"
+    )));
+    let event = told.iter().find(|event| event.kind == EventKind::Unknown).expect("a stranger");
+    let jpeg = base64::engine::general_purpose::STANDARD.decode(event.snapshot.as_ref().unwrap()).unwrap();
+    let picture = vedette_models::Photo::decode(&jpeg).unwrap();
+    let picture = picture.view().crop_rgb(picture.view().bounds(), picture.width(), picture.height());
+    // The photo is 512 pixels wide. Its snapshot is a square around the face, which no edge cuts.
+    let face = &event.bounding_box;
+    let side = 1.8 * face.width.max(face.height) as f32;
+    let left = face.x as f32 + face.width as f32 / 2.0 - side / 2.0;
+    let edge = (0.3 * 512.0 - left) / side * picture.width() as f32;
+    assert!(left > 0.0 && edge > 10.0, "the mask reaches into the picture: {left} {edge}");
+    let brightness = |x: u32| {
+        let sum = |y| picture.pixel(x, y).unwrap().iter().map(|value| u32::from(*value)).sum::<u32>();
+        (0..picture.height()).map(sum).sum::<u32>() / (3 * picture.height())
+    };
+    // JPEG smears an edge by some pixels.
+    assert!((0..edge as u32 - 8).all(|x| brightness(x) < 4), "{edge}");
+    assert!((edge as u32 + 8..picture.width()).all(|x| brightness(x) > 30), "{edge}");
+}
+
+#[test]
 fn snapshots_show_the_face_with_its_surroundings() {
     let dir = tempfile::tempdir().unwrap();
     let pictures = dir.path().join("pictures");

@@ -6,6 +6,7 @@ mod common;
 use common::{Running, failure, frames, photo, run, samples, still};
 use gst::prelude::*;
 use gstvedette::meta::{self, FrameInfo};
+use vedette_models::geometry::Rect;
 
 /// Where the face of `astronaut.jpg` is, roughly.
 const FACE: (f32, f32) = (225.0, 120.0);
@@ -53,15 +54,17 @@ fn limits_leave_faces_out() {
     }
 }
 
+/// What may be a face in a frame without any.
+fn unsure(properties: &str) -> Vec<Rect> {
+    let sample =
+        samples(&format!("{} ! facedetect {properties}", still("astronaut.jpg", "RGB", 1))).remove(0);
+    let buffer = sample.buffer().unwrap();
+    assert!(meta::faces(buffer).is_empty(), "{properties}");
+    FrameInfo::read(buffer).unwrap().unsure
+}
+
 #[test]
 fn what_may_be_a_face_is_told_beside_the_faces() {
-    let unsure = |properties: &str| {
-        let sample =
-            samples(&format!("{} ! facedetect {properties}", still("astronaut.jpg", "RGB", 1))).remove(0);
-        let buffer = sample.buffer().unwrap();
-        assert!(meta::faces(buffer).is_empty(), "{properties}");
-        FrameInfo::read(buffer).unwrap().unsure
-    };
     let [share] = unsure("threshold=1")[..] else { panic!("not one") };
     let centre = share.scaled(512.0, 512.0).centre();
     assert!((centre.x - FACE.0).hypot(centre.y - FACE.1) < 30.0, "{share:?}");
@@ -83,8 +86,92 @@ fn faces_count_within_the_region_alone() {
     assert_eq!(faces("300,300,512,512").len(), 0, "elsewhere");
     assert_eq!(faces("0,0,500,0,500,400,0,400").len(), 1, "a polygon around it");
     assert_eq!(faces("0,0,500,400,0,400").len(), 0, "a triangle whose bounds it lies in");
-    let error = failure("videotestsrc ! facedetect roi=1,2,3 ! fakesink");
-    assert!(error.contains("x_min,y_min,x_max,y_max"), "{error}");
+    assert_eq!(faces("300,300,512,512;100,20,400,300").len(), 1, "in the second of two");
+    assert_eq!(faces("20%,0%,80%,60%").len(), 1, "by shares of the frame");
+    assert_eq!(faces("50%,0%,100%,0%,100%,100%,50%,100%").len(), 0, "the other half");
+    for property in ["roi", "mask"] {
+        let error = failure(&format!("videotestsrc ! facedetect {property}=1,2,3 ! fakesink"));
+        assert!(error.contains(property) && error.contains("x_min,y_min,x_max,y_max"), "{error}");
+    }
+}
+
+#[test]
+fn nothing_in_a_mask_is_told() {
+    let info = |properties: &str| {
+        let launch =
+            format!("{} ! facedetect {properties} ! facetrack min-hits=1", still("astronaut.jpg", "NV12", 6));
+        let samples = samples(&launch);
+        samples
+            .iter()
+            .map(|sample| {
+                let buffer = sample.buffer().unwrap();
+                (meta::faces(buffer).len(), FrameInfo::read(buffer).unwrap())
+            })
+            .collect::<Vec<_>>()
+    };
+    let left = "mask=0%,0%,55%,0%,55%,100%,0%,100%";
+    for properties in
+        [left, "mask=150,50,300,200", "motion-gate=true mask=0%,0%,55%,100%", "mask=9,9,10,10;150,50,300,200"]
+    {
+        for (faces, info) in info(properties) {
+            assert_eq!((faces, &info.unsure[..]), (0, &[][..]), "{properties}");
+            assert!(info.inferred && !info.masks.is_empty(), "{properties}");
+        }
+    }
+    assert!(info("mask=0,300,512,512").iter().all(|(faces, _)| *faces == 1), "elsewhere");
+    assert_eq!(unsure(&format!("threshold=1 {left}")), []);
+}
+
+/// More than are on their way at a time.
+const FRAMES: u32 = 400;
+
+/// How many faces each frame of a pipeline shows that `change` sets otherwise once, after the tenth frame.
+fn faces_with_a_change(properties: &str, change: impl Fn(&gst::Element)) -> (Vec<usize>, Option<String>) {
+    let launch = format!(
+        "{} ! facedetect name=detect {properties} ! appsink name=out sync=false max-buffers=1",
+        still("astronaut.jpg", "NV12", FRAMES)
+    );
+    let running = Running::start(&launch);
+    let sink = running.element("out").downcast::<gst_app::AppSink>().unwrap();
+    let mut faces = Vec::new();
+    while let Ok(sample) = sink.pull_sample() {
+        let buffer = sample.buffer().unwrap();
+        assert_eq!(buffer.pts().unwrap().mseconds(), 100 * faces.len() as u64, "no frame is missing");
+        faces.push(meta::faces(buffer).len());
+        if faces.len() == 10 {
+            change(&running.element("detect"));
+        }
+    }
+    (faces, common::error_of(&running.finish()))
+}
+
+#[test]
+fn areas_may_change_while_frames_flow() {
+    for (properties, property, value) in [
+        ("", "mask", "0%,0%,55%,100%"),
+        ("motion-gate=true", "mask", "150,50,300,200"),
+        ("", "roi", "60%,0%,100%,100%"),
+        ("motion-gate=true", "roi", "300,300,512,512"),
+    ] {
+        let (faces, error) = faces_with_a_change(properties, |detect| detect.set_property(property, value));
+        assert_eq!((faces.len(), error), (FRAMES as usize, None), "{properties} {property}");
+        let first = faces.iter().position(|count| *count == 0).expect("the change takes effect");
+        assert!(first >= 10 && faces[first..].iter().all(|count| *count == 0), "{property}: {faces:?}");
+
+        let set = format!("{properties} {property}={value}");
+        let (faces, error) =
+            faces_with_a_change(&set, |detect| detect.set_property(property, None::<String>));
+        assert_eq!((faces.len(), error), (FRAMES as usize, None), "{set}");
+        let first = faces.iter().position(|count| *count == 1).expect("the change takes effect");
+        assert!(first >= 10 && faces[first..].iter().all(|count| *count == 1), "{set}: {faces:?}");
+    }
+}
+
+#[test]
+fn a_mask_that_is_none_ends_the_stream() {
+    let (faces, error) = faces_with_a_change("", |detect| detect.set_property("mask", "everywhere"));
+    assert!(faces.len() < FRAMES as usize, "{faces:?}");
+    assert!(error.as_ref().is_some_and(|error| error.contains("mask: `everywhere`")), "{error:?}");
 }
 
 #[test]

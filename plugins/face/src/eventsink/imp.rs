@@ -256,7 +256,7 @@ impl BaseSinkImpl for EventSink {
             if !wants_pictures {
                 return None;
             }
-            match frame::with_view(buffer, &info, |view| snapshot::cut(view, rect)) {
+            match frame::with_view(buffer, &info, |view| snapshot::cut(view, rect, &frame_info.masks)) {
                 Ok(picture) => picture,
                 Err(error) => {
                     self.figures.failed();

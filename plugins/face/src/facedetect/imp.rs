@@ -16,7 +16,7 @@ use vedette_models::geometry::Rect;
 
 use super::gate::Gate;
 use super::line::{Item, Line};
-use super::region::Region;
+use super::region::Areas;
 use super::settings::Settings;
 use super::workers::{Answer, DetectError, Seen, Workers};
 use crate::frame;
@@ -40,7 +40,7 @@ const LEAST_READY: usize = 2;
 /// What lasts from start to stop.
 struct State {
     workers: Arc<Workers>,
-    region: Option<Region>,
+    areas: Areas,
     info: Option<Arc<VideoInfo>>,
     /// Whether frames come as they are taken, once it is known.
     is_live: Option<bool>,
@@ -109,8 +109,12 @@ pub struct FaceDetect {
         nick = "Most faces", blurb = "Keep only so many of the largest faces; 0 = all"
     )]
     #[property(
-        name = "roi", get, set, type = Option<String>, member = roi, mutable_ready,
-        nick = "Region of interest", blurb = "Where faces count, in pixels of the frame: x_min,y_min,x_max,y_max, or x,y of each corner of a polygon. Unset = everywhere"
+        name = "roi", get, set, type = Option<String>, member = roi, mutable_playing,
+        nick = "Regions of interest", blurb = "Where faces count: x_min,y_min,x_max,y_max, or x,y of each corner of a polygon, in pixels of the frame or with % for hundredths of it; a semicolon between two areas. Unset = everywhere"
+    )]
+    #[property(
+        name = "mask", get, set, type = Option<String>, member = mask, mutable_playing,
+        nick = "Privacy masks", blurb = "Where nobody looks, written like roi: no face is found there, and no snapshot shows it. Unset = nowhere"
     )]
     #[property(
         name = "motion-gate", get, set, type = bool, member = motion_gate, default = false, mutable_playing,
@@ -225,11 +229,8 @@ impl ElementImpl for FaceDetect {
 impl FaceDetect {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
-        let region = settings.roi.as_deref().map(str::parse).transpose().map_err(
-            |error: super::region::RegionError| {
-                gst::error_msg!(gst::ResourceError::Settings, ("roi: {error}"))
-            },
-        )?;
+        let areas = Areas::new(settings.roi.as_deref(), settings.mask.as_deref(), (1, 1))
+            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
         let begun = self.opening().take();
         let workers = Opening::finish(begun, &settings.choice(), Workers::of)
             .map_err(|error| instance::start_error(&error))?;
@@ -237,14 +238,8 @@ impl FaceDetect {
         gst::info!(CAT, imp = self, "{} on {}", detector.model_name(), detector.device().as_str());
         self.figures.reset();
         self.warnings.reset();
-        *self.state() = Some(State {
-            workers,
-            region,
-            info: None,
-            is_live: None,
-            frames_since: 0,
-            gate: Gate::default(),
-        });
+        *self.state() =
+            Some(State { workers, areas, info: None, is_live: None, frames_since: 0, gate: Gate::default() });
         Ok(())
     }
 
@@ -284,6 +279,7 @@ impl FaceDetect {
     pub(super) fn enter(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let entered = Instant::now();
         self.line.await_room(self.most_frames())?;
+        self.take_areas()?;
         let look = self.begin(&buffer)?;
         self.line.push_frame(Frame { buffer, look, entered })
     }
@@ -305,6 +301,34 @@ impl FaceDetect {
         share.max(state.workers.count() + LEAST_READY)
     }
 
+    /// Takes over areas that were set, or mean something else, since the last frame.
+    fn take_areas(&self) -> Result<(), gst::FlowError> {
+        let settings = self.settings();
+        let mut guard = self.state();
+        let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
+        let info = state.info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let (roi, mask, size) =
+            (settings.roi.as_deref(), settings.mask.as_deref(), (info.width(), info.height()));
+        if state.areas.are_of(roi, mask, size) {
+            return Ok(());
+        }
+        match Areas::new(roi, mask, size) {
+            Ok(areas) => {
+                state.areas = areas;
+                // What the last frame showed elsewhere says nothing.
+                state.gate.reset();
+                Ok(())
+            }
+            Err(error) => {
+                drop(guard);
+                drop(settings);
+                // Going on without a mask that was meant would be worse than not going on.
+                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
     /// Has the frame looked at if it is due, or finds out that it shows what the last one did.
     fn begin(&self, buffer: &gst::Buffer) -> Result<Option<Look>, gst::FlowError> {
         let settings = self.settings();
@@ -317,7 +341,7 @@ impl FaceDetect {
             return Ok(None);
         }
         let Some(info) = state.info.clone() else { return Err(gst::FlowError::NotNegotiated) };
-        let window = state.region.as_ref().map(Region::bounds);
+        let window = state.areas.window();
         if settings.motion_gate {
             let gate = &mut state.gate;
             let unchanged = frame::with_view(buffer, &info, |view| {
@@ -329,7 +353,8 @@ impl FaceDetect {
             }
         }
         let options = settings.options(state.workers.detector(), (info.width(), info.height()), window);
-        let answer = state.workers.look(buffer.clone(), info, options);
+        let masks = Arc::clone(state.areas.masks());
+        let answer = state.workers.look(buffer.clone(), info, options, masks);
         if settings.motion_gate {
             state.gate.looked(Arc::clone(&answer), buffer.pts());
         } else {
@@ -382,6 +407,7 @@ impl FaceDetect {
         let content = buffer.make_mut();
         let mut frame_info = FrameInfo { inferred, ..FrameInfo::default() };
         let mut found = 0;
+        frame_info.masks = self.state().as_ref().map(|state| state.areas.mask_shares()).unwrap_or_default();
         match outcome.as_deref() {
             Some(Ok(seen)) => {
                 if look.is_some_and(|look| look.is_repeated) {
@@ -403,8 +429,8 @@ impl FaceDetect {
     fn write(&self, buffer: &mut gst::BufferRef, seen: &Seen, frame_info: &mut FrameInfo) -> usize {
         gst::trace!(CAT, imp = self, "{} faces", seen.faces.len());
         let guard = self.state();
-        let Some(State { workers, region, .. }) = &*guard else { return 0 };
-        let counts = |rect: &Rect| region.as_ref().is_none_or(|region| region.contains(rect.centre()));
+        let Some(State { workers, areas, .. }) = &*guard else { return 0 };
+        let counts = |rect: &Rect| areas.count(rect.centre());
         let share = |rect: &Rect| rect.scaled(1.0 / seen.size.0 as f32, 1.0 / seen.size.1 as f32);
         frame_info.unsure = seen.unsure.iter().filter(|rect| counts(rect)).map(share).collect();
         let faces = seen.faces.iter().filter(|face| counts(&face.rect));

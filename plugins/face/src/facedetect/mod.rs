@@ -12,7 +12,7 @@ mod gate;
 mod imp;
 mod line;
 mod pads;
-mod region;
+pub(crate) mod region;
 mod settings;
 mod workers;
 

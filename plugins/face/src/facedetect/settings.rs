@@ -25,6 +25,7 @@ pub(super) struct Settings {
     pub(super) min_face_size: u32,
     pub(super) max_faces: u32,
     pub(super) roi: Option<String>,
+    pub(super) mask: Option<String>,
     pub(super) motion_gate: bool,
 }
 
@@ -42,6 +43,7 @@ impl Default for Settings {
             min_face_size: 80,
             max_faces: 0,
             roi: None,
+            mask: None,
             motion_gate: false,
         }
     }

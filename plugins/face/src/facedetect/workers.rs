@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use gst_video::VideoInfo;
 use vedette_models::ModelError;
 use vedette_models::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
-use vedette_models::geometry::Rect;
+use vedette_models::geometry::{Polygon, Rect};
 
 use crate::frame::{self, FrameError};
 use crate::instance::{ModelChoice, Shared};
@@ -42,6 +42,7 @@ struct Job {
     buffer: gst::Buffer,
     info: Arc<VideoInfo>,
     options: DetectorOptions,
+    masks: Arc<[Polygon]>,
     answer: Arc<Answer>,
 }
 
@@ -111,15 +112,16 @@ impl Workers {
         self.threads.len().max(1)
     }
 
-    /// Has a frame looked at when its turn comes.
+    /// Has a frame looked at, but for what lies in `masks`, when its turn comes.
     pub(super) fn look(
         &self,
         buffer: gst::Buffer,
         info: Arc<VideoInfo>,
         options: DetectorOptions,
+        masks: Arc<[Polygon]>,
     ) -> Arc<Answer> {
         let answer = Arc::<Answer>::default();
-        let job = Job { buffer, info, options, answer: Arc::clone(&answer) };
+        let job = Job { buffer, info, options, masks, answer: Arc::clone(&answer) };
         if self.threads.is_empty() {
             // The system had no thread to give: then the camera's own does it.
             job.run(&self.detector, &mut DetectScratch::default());
@@ -171,14 +173,16 @@ impl Queue {
 
 impl Job {
     fn run(self, detector: &Detector, scratch: &mut DetectScratch) {
-        let Self { buffer, info, options, answer } = self;
+        let Self { buffer, info, options, masks, answer } = self;
         // After a flush nobody waits for the answer.
         if Arc::strong_count(&answer) == 1 {
             return;
         }
         let look = || -> Outcome {
             let begun = Instant::now();
-            let faces = frame::with_view(&buffer, &info, |view| detector.detect(view, &options, scratch))??;
+            let faces = frame::with_view(&buffer, &info, |view| {
+                detector.detect_outside(&masks, view, &options, scratch)
+            })??;
             let size = (info.width(), info.height());
             Ok(Seen {
                 faces,

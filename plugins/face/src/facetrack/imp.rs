@@ -204,10 +204,13 @@ impl BaseTransformImpl for FaceTrack {
             meta::annotate(buffer, update.assignments.iter().map(params).collect());
             let continued =
                 update.continued.iter().zip(&unsure).filter_map(|(id, rect)| Some(((*id)?, rect)));
-            let continued = continued.filter(|(id, rect)| add_track(buffer, size, *id, rect)).count();
+            let mut continued: Vec<(u64, &Rect)> = continued.collect();
+            continued.retain(|(_, rect)| !frame_info.is_masked(rect, size));
+            let continued = continued.iter().filter(|(id, rect)| add_track(buffer, size, *id, rect)).count();
             update.assignments.iter().flatten().count() + continued
         } else {
-            let predicted = state.tracker.predict(state.clock_ms);
+            let mut predicted = state.tracker.predict(state.clock_ms);
+            predicted.retain(|(_, rect)| !frame_info.is_masked(rect, size));
             predicted.iter().filter(|(id, rect)| add_track(buffer, size, *id, rect)).count()
         };
         drop(guard);

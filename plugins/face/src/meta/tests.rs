@@ -79,7 +79,14 @@ fn frame_info_is_replaced_not_repeated() {
     assert_eq!(FrameInfo::read(buffer), None);
     FrameInfo::foreign().write(buffer);
     let unsure = vec![Rect::new(0.25, 0.5, 0.125, 0.25), Rect::new(0.0, 0.0, 1.0, 1.0)];
-    let later = FrameInfo { inferred: true, tracked: true, ended: vec![3, 4], unsure };
+    let corners = [(0.0, 0.0), (0.5, 0.0), (0.25, 0.5)].map(|(x, y)| Point::new(x, y));
+    let masks = vec![Polygon::new(corners.to_vec()).unwrap(); 2];
+    let later = FrameInfo { inferred: true, tracked: true, ended: vec![3, 4], unsure, masks };
     later.write(buffer);
-    assert_eq!(FrameInfo::read(buffer), Some(later));
+    assert_eq!(FrameInfo::read(buffer).as_ref(), Some(&later));
+    assert!(later.is_masked(&Rect::new(20.0, 10.0, 10.0, 10.0), (100, 100)));
+    assert!(!later.is_masked(&Rect::new(20.0, 50.0, 10.0, 10.0), (100, 100)));
+    let unmasked = FrameInfo { masks: Vec::new(), ..later };
+    unmasked.write(buffer);
+    assert_eq!(FrameInfo::read(buffer), Some(unmasked));
 }

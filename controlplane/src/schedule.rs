@@ -1,10 +1,12 @@
-//! Weekly hours in a time zone: when somebody may be there. Pure: no database, no clock.
+//! Weekly hours in a time zone: when somebody may be there, when a camera runs. Pure: no database, no clock.
 //!
 //! A moment is looked up by what clocks on the wall show then, which every moment has exactly one of, so that the
 //! changes to and from summer time need no care: an hour that is left out never comes, one that comes twice counts
 //! both times.
 
-use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc, Weekday};
+use std::fmt;
+
+use chrono::{DateTime, Datelike as _, NaiveTime, TimeDelta, TimeZone as _, Timelike as _, Utc, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -59,7 +61,7 @@ pub(crate) struct Hours {
     to: String,
 }
 
-/// When somebody may be there, as it is written.
+/// Hours of a week, as they are written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WeeklySchedule, examples(json!({
@@ -88,7 +90,7 @@ fn end_schema() -> Object {
 
 /// A schedule that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     zone: Tz,
     spans: Vec<Span>,
 }
@@ -103,7 +105,7 @@ struct Span {
 
 impl Schedule {
     /// Whether `time` lies in one of its hours.
-    pub(super) fn covers(&self, time: DateTime<Utc>) -> bool {
+    pub(crate) fn covers(&self, time: DateTime<Utc>) -> bool {
         let local = time.with_timezone(&self.zone).naive_local();
         let minute = local.hour() * 60 + local.minute();
         let today = Day::of(local.weekday());
@@ -112,6 +114,34 @@ impl Schedule {
             let begun_yesterday = Some(span.day) == yesterday && minute + MINUTES_A_DAY < span.to;
             begun_yesterday || (span.day == today && (span.from..span.to).contains(&minute))
         })
+    }
+}
+
+/// A moment as clocks on the wall of the schedule's time zone show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LocalMoment(DateTime<Tz>);
+
+impl fmt::Display for LocalMoment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.0.format("%Y-%m-%d %H:%M"), self.0.timezone())
+    }
+}
+
+impl Schedule {
+    /// When the next of its hours begin, after a `time` that lies in none; nothing if there are none within a week or,
+    /// where clocks are changed meanwhile, two.
+    pub(crate) fn next_after(&self, time: DateTime<Utc>) -> Option<LocalMoment> {
+        const DAYS: i64 = 15;
+        let today = time.with_timezone(&self.zone).date_naive();
+        let days = (0..DAYS).filter_map(|days| today.checked_add_signed(TimeDelta::days(days)));
+        let beginnings = days.flat_map(|date| {
+            let of_day = self.spans.iter().filter(move |span| span.day == Day::of(date.weekday()));
+            of_day.filter_map(move |span| {
+                let minute = NaiveTime::from_hms_opt(span.from / 60, span.from % 60, 0)?;
+                self.zone.from_local_datetime(&date.and_time(minute)).earliest()
+            })
+        });
+        beginnings.filter(|moment| *moment > time).min().map(LocalMoment)
     }
 }
 
@@ -209,6 +239,23 @@ mod tests {
         assert!(!covers(&guard, "2026-01-04T06:00:00Z") && !covers(&guard, "2026-01-04T22:00:00Z"));
         let whole = schedule("UTC", &["saturday"], "00:00", "24:00").unwrap();
         assert!(covers(&whole, "2026-01-03T23:59:59Z") && !covers(&whole, "2026-01-04T00:00:00Z"));
+    }
+
+    #[test]
+    fn the_next_hours_are_found() {
+        let next = |schedule: &Schedule, time: &str| {
+            schedule.next_after(time.parse().unwrap()).map(|moment| moment.to_string())
+        };
+        let office = schedule("Europe/Berlin", &["monday", "friday"], "08:00", "18:00").unwrap();
+        let monday = Some("2026-01-05 08:00 (Europe/Berlin)".to_owned());
+        assert_eq!(next(&office, "2026-01-02T17:00:00Z"), monday);
+        assert_eq!(next(&office, "2026-01-05T06:59:59Z"), monday);
+        // 02:30 does not come on the day of the change to summer time.
+        let night = schedule("Europe/Berlin", &["sunday"], "02:30", "02:45").unwrap();
+        assert_eq!(next(&night, "2026-03-28T12:00:00Z").unwrap(), "2026-04-05 02:30 (Europe/Berlin)");
+        let never: WeeklySchedule =
+            serde_json::from_value(json!({ "timezone": "UTC", "hours": [] })).unwrap();
+        assert_eq!(next(&Schedule::try_from(&never).unwrap(), "2026-01-05T06:59:59Z"), None);
     }
 
     #[test]
