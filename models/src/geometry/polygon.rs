@@ -83,7 +83,7 @@ impl Polygon {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     fn polygon(corners: &[(f32, f32)]) -> Polygon {
