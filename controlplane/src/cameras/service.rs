@@ -16,8 +16,8 @@ use serde_json::json;
 use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
 
 use super::model::{CameraChange, CameraView, NewCamera};
-use super::{SourceUrl, files};
 use super::settings::CameraSettings;
+use super::{SourceUrl, files};
 use crate::audit::{Action, Actor, Entry};
 use crate::auth::CurrentUser;
 use crate::config::CameraSource;

@@ -6,8 +6,8 @@ use gst::prelude::*;
 use vedette_events::{CameraAssignment, Corners, PipelineSettings};
 
 use super::{ControlPlane, LaunchError, Template};
-use crate::redact::{MASK, redact};
 use crate::network::{NetworkCamera, Transport};
+use crate::redact::{MASK, redact};
 use crate::source::Source;
 
 /// A value for a property of one of a template's elements.
