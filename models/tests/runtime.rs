@@ -28,7 +28,7 @@ fn fetched_library() -> std::path::PathBuf {
 #[ignore = "only makes sense in the processes the other tests start"]
 fn child_opens_sessions() {
     let open = || {
-        let model = ModelSource::pack("opencv").unwrap().load(Role::Detector).unwrap();
+        let model = ModelSource::pack("opencv").unwrap().open(Role::Detector, Ok).unwrap();
         let opened =
             SessionPool::open(model.bytes, SessionOptions { label: model.name, ..Default::default() });
         match opened {
