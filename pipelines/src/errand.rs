@@ -20,6 +20,8 @@ use crate::worker::Worker;
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the next picture of a camera that runs may take.
 const PICTURE_PATIENCE: Duration = Duration::from_secs(3);
+/// What a camera that refused TCP is given before it is asked once more.
+const BREATHER: Duration = Duration::from_millis(500);
 /// How often a probe looks whether something went wrong.
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 /// How long frames of a stream that does not say its rate are counted, and how many at most.
@@ -68,6 +70,11 @@ pub fn probe(url: &str, patience: Duration) -> Result<CameraPicture, String> {
     let mut outcome = try_once(&source, deadline);
     if let (Err(Failure { remedy: Remedy::RetryByUdp, .. }), Some(by_udp)) = (&outcome, source.by_udp()) {
         outcome = try_once(&by_udp, deadline);
+        if outcome.as_ref().is_err_and(|failure| failure.remedy == Remedy::Retry) {
+            // Some are busy for a moment, ending what they have just refused.
+            std::thread::sleep(BREATHER);
+            outcome = try_once(&by_udp, deadline);
+        }
     }
     outcome.map_err(|failure| source.redact(&failure.message))
 }
