@@ -204,14 +204,13 @@ impl BaseTransformImpl for FaceTrack {
             meta::annotate(buffer, update.assignments.iter().map(params).collect());
             let continued =
                 update.continued.iter().zip(&unsure).filter_map(|(id, rect)| Some(((*id)?, rect)));
-            let mut continued: Vec<(u64, &Rect)> = continued.collect();
-            continued.retain(|(_, rect)| !frame_info.is_masked(rect, size));
-            let continued = continued.iter().filter(|(id, rect)| add_track(buffer, size, *id, rect)).count();
+            let continued = continued.filter(|(_, rect)| !frame_info.is_masked(rect, size));
+            let continued = continued.filter(|(id, rect)| add_track(buffer, size, *id, rect)).count();
             update.assignments.iter().flatten().count() + continued
         } else {
-            let mut predicted = state.tracker.predict(state.clock_ms);
-            predicted.retain(|(_, rect)| !frame_info.is_masked(rect, size));
-            predicted.iter().filter(|(id, rect)| add_track(buffer, size, *id, rect)).count()
+            let predicted = state.tracker.predict(state.clock_ms);
+            let predicted = predicted.iter().filter(|(_, rect)| !frame_info.is_masked(rect, size));
+            predicted.filter(|(id, rect)| add_track(buffer, size, *id, rect)).count()
         };
         drop(guard);
         if !frame_info.ended.is_empty() {
