@@ -1,9 +1,10 @@
 //! One attempt at playing a camera: from a new pipeline to the reason it ended.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use gstvedette::kept::KeptOpen;
 use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
 
 use crate::camera::{Status, Surroundings};
@@ -46,6 +47,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) stop: &'a StopSignal,
     /// How many times longer than others this camera takes between two pictures, as far as is known; at least 1.
     pub(crate) slowness: &'a Cell<u32>,
+    /// What the attempt before had open; this one's from its start on.
+    pub(crate) kept_open: &'a RefCell<KeptOpen>,
 }
 
 impl Attempt<'_> {
@@ -60,6 +63,7 @@ impl Attempt<'_> {
         if let Err((_, failure)) = pipeline.start() {
             return Outcome::Failed(failure);
         }
+        self.kept_open.replace(pipeline.kept_open());
         self.status.measure(pipeline.meter());
         match Template::of(self.source, self.assignment.looped) {
             Template::File => self.play_recorded(&mut pipeline),

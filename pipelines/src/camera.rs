@@ -3,7 +3,7 @@
 //! `starting → running → (reconnecting → running)* → stopped`, or `error` when only a person can mend it. A live
 //! camera that is lost is tried again for as long as it is assigned; recorded material is played once.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -259,6 +259,7 @@ impl Runner {
             Err(error) => return self.status.set(CameraState::Error, Some(error.to_string())),
         };
         let (slowness, mut backoff) = (Cell::new(1), Backoff::default());
+        let kept_open = RefCell::default();
         // TCP first; UDP only as the answer to a refusal, and never for good.
         let mut by_udp = None;
         while !self.stop.is_requested() {
@@ -270,6 +271,7 @@ impl Runner {
                 status: &self.status,
                 stop: &self.stop,
                 slowness: &slowness,
+                kept_open: &kept_open,
             };
             let began = Instant::now();
             let outcome = checked(&source).map_or_else(Outcome::Failed, |()| attempt.play());

@@ -20,7 +20,7 @@ use vedette_pipelines::journal::{self, Journal};
 use vedette_pipelines::launch::ControlPlane;
 use vedette_pipelines::signal::News;
 use vedette_pipelines::worker::Worker;
-use vedette_pipelines::{dry_run, elements};
+use vedette_pipelines::{dry_run, elements, memory};
 
 /// Cameras get this long to bring their last events to safety; with the rest the program ends within 3 s.
 const SHUTDOWN: Duration = Duration::from_millis(2500);
@@ -81,6 +81,7 @@ fn main() -> ExitCode {
         // ONNX Runtime would tell its maker that and where it runs, and looks here only.
         std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
     }
+    memory::limit_heaps();
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());

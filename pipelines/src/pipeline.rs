@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use gstvedette::kept::KeptOpen;
 use vedette_events::{CameraAssignment, CameraStats, EventStats, InferenceStats};
 
 use crate::failure::{Failure, Part, explain};
@@ -83,6 +84,7 @@ impl Meter {
         let (embed, sink) = (ElementStats::of(&self.embed), ElementStats::of(&self.sink));
         stats.faces = ElementStats::of(&self.track).count("faces").try_into().unwrap_or(u32::MAX);
         stats.dropped = stats.dropped.saturating_add(detect.count("dropped"));
+        stats.inference_interval = detect.interval();
         stats.detection = detect.inference("inferences");
         stats.embedding = embed.inference("embedded");
         stats.events = EventStats {
@@ -105,6 +107,11 @@ impl ElementStats {
 
     fn count(&self, name: &str) -> u64 {
         self.0.as_ref().and_then(|stats| stats.get(name).ok()).unwrap_or_default()
+    }
+
+    /// Every n-th frame is looked at; 0 if the element does not say.
+    fn interval(&self) -> u32 {
+        self.0.as_ref().and_then(|stats| stats.get("inference-interval").ok()).unwrap_or_default()
     }
 
     /// What a model did; `work` is what its pieces of work are called.
@@ -229,6 +236,11 @@ impl Pipeline {
             self.plan = plan;
         }
         Ok(is_changed)
+    }
+
+    /// What the elements have open, kept so while the pipeline is replaced by another.
+    pub(crate) fn kept_open(&self) -> KeptOpen {
+        KeptOpen::of(self.pipeline.upcast_ref())
     }
 
     /// Loads what the elements need and lets the frames flow.

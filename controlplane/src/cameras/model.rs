@@ -289,7 +289,8 @@ fn check_fps(fps: u32) -> Result<u32, String> {
 #[schema(as = Camera, examples(json!({
     "id": "door", "name": "Front door", "url": "rtsp://***:***@10.0.0.7/stream1", "enabled": true,
     "resolution": "1280x720", "fps": null, "loop": false, "status": "running", "inactive_reason": null,
-    "stats": { "fps": 25.0, "latency_ms": 41.5, "dropped": 0, "faces": 2 }, "last_error": null, "worker": "local",
+    "stats": { "fps": 25.0, "latency_ms": 41.5, "dropped": 0, "faces": 2, "inference_interval": 2 },
+    "last_error": null, "worker": "local",
     "settings": {
         "active_hours": null, "masks": [[[0.0, 0.0], [0.3, 0.0], [0.3, 1.0], [0.0, 1.0]]], "regions": [],
         "min_face_size": null, "frame_skip": 3, "detection_threshold": null, "recognition_threshold": null,
@@ -338,6 +339,9 @@ struct StatsView {
     dropped: u64,
     /// In the last frame.
     faces: u32,
+    /// Faces are looked for on every n-th frame now: more seldom than the settings say (`frame_skip`) while the machine
+    /// cannot keep up. 0 unless the camera is running.
+    inference_interval: u32,
 }
 
 impl CameraView {
@@ -391,6 +395,7 @@ impl CameraView {
                 latency_ms: stats.latency_ms,
                 dropped: stats.dropped,
                 faces: stats.faces,
+                inference_interval: stats.inference_interval,
             },
             last_error: live.last_error.or(camera.last_error),
             worker: live.worker,

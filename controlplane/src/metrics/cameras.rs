@@ -61,6 +61,7 @@ struct CameraFigures {
     fps: Measured<CameraLabels>,
     latency: Measured<CameraLabels>,
     faces: Measured<CameraLabels>,
+    interval: Measured<CameraLabels>,
     frames: Family<CameraLabels, Counter>,
     dropped: Family<CameraLabels, Counter>,
     reconnects: Family<CameraLabels, Counter>,
@@ -102,6 +103,7 @@ impl CameraFigures {
         self.fps.get_or_create(&labels).set(stats.fps.into());
         self.latency.get_or_create(&labels).set(f64::from(stats.latency_ms) / 1000.0);
         self.faces.get_or_create(&labels).set(stats.faces.into());
+        self.interval.get_or_create(&labels).set(stats.inference_interval.into());
         self.frames.get_or_create(&labels).inc_by(stats.frames);
         self.dropped.get_or_create(&labels).inc_by(stats.dropped);
         for (model, did) in [("detection", stats.detection), ("embedding", stats.embedding)] {
@@ -127,6 +129,8 @@ impl CameraFigures {
         let help = "Time the last frame took from the decoder to the end of the pipeline";
         registry.register_with_unit("camera_latency", help, Unit::Seconds, self.latency);
         registry.register("camera_faces", "Faces in the last frame", self.faces);
+        let help = "Every n-th frame is looked at: more seldom than the settings say while the machine cannot keep up";
+        registry.register("camera_inference_interval", help, self.interval);
         registry.register("camera_frames", "Frames analysed since the pipeline started", self.frames);
         let help =
             "Frames dropped since the pipeline started, for they came faster than they could be analysed";

@@ -84,6 +84,7 @@ fn cameras_and_workers_are_measured_at_every_server() {
     }
     let stats = json!({
         "fps": 12.5, "latency_ms": 40.0, "dropped": 3, "faces": 2, "width": 640, "height": 480, "frames": 1000,
+        "inference_interval": 4,
         "detection": { "count": 500, "total_s": 2.5 }, "embedding": { "count": 20, "total_s": 0.25 },
         "events": { "delivered": 9, "rejected": 1, "lost": 0 }
     });
@@ -108,6 +109,7 @@ fn cameras_and_workers_are_measured_at_every_server() {
             "vedette_camera_status{camera=\"door\",status=\"error\"} 0",
             "vedette_camera_status{camera=\"yard\",status=\"starting\"} 1",
             "vedette_camera_latency_seconds{camera=\"door\"} 0.04",
+            "vedette_camera_inference_interval{camera=\"door\"} 4.0",
             "vedette_camera_faces{camera=\"door\"} 2.0",
             "vedette_camera_frames_total{camera=\"door\"} 1000",
             "vedette_camera_frames_dropped_total{camera=\"door\"} 3",

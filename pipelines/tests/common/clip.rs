@@ -4,37 +4,47 @@ use std::path::{Path, PathBuf};
 
 use gst::prelude::*;
 
+const PORTRAIT: &str = "filesrc name=photo ! jpegdec ! imagefreeze";
+const SCALED: &str = "videoconvert ! videoscale add-borders=true \
+                      ! video/x-raw,format=I420,width=640,height=480,framerate=25/1,pixel-aspect-ratio=1/1";
+
 /// A clip to be made.
 pub struct Clip {
-    frames: u32,
-    picture: &'static str,
+    /// Launch text up to the pictures.
+    pictures: String,
 }
 
 impl Clip {
     /// Test pictures, `frames` of them at 25 a second.
     pub fn of_test_pictures(frames: u32) -> Self {
-        Self { frames, picture: "videotestsrc" }
+        Self { pictures: format!("videotestsrc num-buffers={frames} ! {SCALED}") }
     }
 
     /// One person who looks at the camera all the time.
     pub fn of_a_portrait(frames: u32) -> Self {
-        Self { frames, picture: "filesrc name=photo ! jpegdec ! imagefreeze" }
+        Self { pictures: format!("{PORTRAIT} num-buffers={frames} ! {SCALED}") }
+    }
+
+    /// Somebody who comes into view so many times, two seconds each, and is gone for three in between.
+    pub fn of_visits(visits: u32) -> Self {
+        let visit = format!(
+            "videotestsrc pattern=black num-buffers=75 ! {SCALED} ! visits. {} num-buffers=50 ! {SCALED} ! visits. ",
+            PORTRAIT.replace(" name=photo", &format!(" location={}", portrait().display()))
+        );
+        Self { pictures: format!("{} concat name=visits", visit.repeat(visits as usize)) }
     }
 
     /// Writes it as MP4, with its index first so that it still plays when it is cut off.
     pub fn write(&self, path: &Path) -> PathBuf {
         gst::init().unwrap();
         let description = format!(
-            "{} num-buffers={} ! videoconvert ! videoscale add-borders=true \
-             ! video/x-raw,format=I420,width=640,height=480,framerate=25/1,pixel-aspect-ratio=1/1 \
-             ! x264enc speed-preset=ultrafast key-int-max=25 ! mp4mux faststart=true ! filesink name=out",
-            self.picture, self.frames
+            "{} ! x264enc speed-preset=ultrafast key-int-max=25 ! mp4mux faststart=true ! filesink name=out",
+            self.pictures
         );
         let pipeline = gst::parse::launch(&description).unwrap().downcast::<gst::Pipeline>().unwrap();
         pipeline.by_name("out").unwrap().set_property("location", path.display().to_string());
         if let Some(photo) = pipeline.by_name("photo") {
-            let portrait = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/media/obama.jpg");
-            photo.set_property("location", portrait.display().to_string());
+            photo.set_property("location", portrait().display().to_string());
         }
         pipeline.set_state(gst::State::Playing).unwrap();
         let types = [gst::MessageType::Eos, gst::MessageType::Error];
@@ -45,6 +55,10 @@ impl Clip {
             other => panic!("the clip was not made: {other:?}"),
         }
     }
+}
+
+fn portrait() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/media/obama.jpg")
 }
 
 /// Cuts a file off after this share of its bytes.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use vedette_events::{CameraAssignment, CameraReport, CameraState, FaceEvent, Heartbeat, HeartbeatReply};
 
 use super::{LONG, TOKEN};
@@ -29,6 +30,8 @@ struct State {
     cameras: Vec<CameraAssignment>,
     heartbeats: Vec<Heartbeat>,
     events: Vec<FaceEvent>,
+    /// When each of them came in.
+    received_at: Vec<DateTime<Utc>>,
     closing: bool,
 }
 
@@ -117,8 +120,19 @@ impl Plane {
         self.wait(what, |state| state.events.iter().find(|event| wanted(event)).cloned())
     }
 
+    /// Waits until the events so far are as wanted.
+    pub fn events_until(&self, what: &str, wanted: impl Fn(&[FaceEvent]) -> bool) {
+        self.wait(what, |state| wanted(&state.events).then_some(()));
+    }
+
     pub fn events(&self) -> Vec<FaceEvent> {
         self.shared.lock().events.clone()
+    }
+
+    /// The events so far, each with the time it came in.
+    pub fn received(&self) -> Vec<(FaceEvent, DateTime<Utc>)> {
+        let state = self.shared.lock();
+        state.events.iter().cloned().zip(state.received_at.iter().copied()).collect()
     }
 
     pub fn heartbeats(&self) -> Vec<Heartbeat> {
@@ -173,7 +187,8 @@ fn answer(path: &str, knows_gallery: bool, body: &[u8], shared: &Shared) -> (&'s
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let before = state.events.len();
         state.events.extend(lines.map(|line| serde_json::from_slice::<FaceEvent>(line).unwrap()));
-        let accepted = state.events.len() - before;
+        let (total, accepted) = (state.events.len(), state.events.len() - before);
+        state.received_at.resize(total, Utc::now());
         ("200 OK", format!(r#"{{"accepted":{accepted},"duplicates":0}}"#))
     } else if path.starts_with("/api/gallery") {
         if knows_gallery {

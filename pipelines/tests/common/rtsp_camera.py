@@ -39,6 +39,7 @@ class Camera:
         self.frozen = False
         self.size = options.size
         self.fps = options.fps
+        self.clip = options.clip
         self.server = GstRtspServer.RTSPServer()
         self.server.set_address(options.address)
         self.server.set_service(str(options.port))
@@ -82,7 +83,10 @@ class Camera:
             valve.set_property("drop", frozen)
 
     def set_codec(self, codec):
-        if codec == "none":
+        if self.clip:
+            parse = "qtdemux ! h264parse ! rtph264pay name=pay0 config-interval=-1"
+            launch = f"( filesrc location={self.clip} ! {parse} )"
+        elif codec == "none":
             launch = "( audiotestsrc is-live=true ! opusenc ! rtpopuspay name=pay0 )"
         else:
             width, height = self.size
@@ -139,6 +143,7 @@ def main():
     parser.add_argument("--codec", choices=ENCODERS, default="h264")
     parser.add_argument("--size", type=lambda text: tuple(text.split("x")), default=("320", "240"))
     parser.add_argument("--fps", type=int, default=15)
+    parser.add_argument("--clip", help="an MP4 with H.264 to play once, in place of test pictures")
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--only", choices=("tcp", "udp"))

@@ -76,6 +76,9 @@ pub struct CameraStats {
     /// Frames analysed since the pipeline started.
     #[serde(default)]
     pub frames: u64,
+    /// Every n-th frame is looked at now: more than the settings say while the machine cannot keep up; 0 until known.
+    #[serde(default)]
+    pub inference_interval: u32,
     /// Finding faces.
     #[serde(default)]
     pub detection: InferenceStats,

@@ -11,6 +11,7 @@ pub mod faceoverlay;
 pub mod facetrack;
 mod frame;
 mod instance;
+pub mod kept;
 pub mod meta;
 mod settled;
 mod stats;

@@ -14,6 +14,7 @@ use gst_video::VideoInfo;
 use vedette_models::ModelError;
 use vedette_models::geometry::Rect;
 
+use super::adaptation::Adaptation;
 use super::gate::Gate;
 use super::line::{Item, Line};
 use super::region::Areas;
@@ -21,6 +22,7 @@ use super::settings::Settings;
 use super::workers::{Answer, DetectError, Seen, Workers};
 use crate::frame;
 use crate::instance::{self, Device, ModelChoice, Opening};
+use crate::kept::Opened;
 use crate::meta::{self, Detection, FrameInfo, Keypoints};
 use crate::stats::{self, Figures};
 use crate::warn::WarnGate;
@@ -46,6 +48,7 @@ struct State {
     is_live: Option<bool>,
     /// Frames since the last one that was due.
     frames_since: u32,
+    adaptation: Adaptation,
     gate: Gate,
 }
 
@@ -95,6 +98,10 @@ pub struct FaceDetect {
     #[property(
         name = "inference-interval", get, set, type = u32, member = inference_interval, minimum = 1, maximum = 1000, default = 1, mutable_playing,
         nick = "Inference interval", blurb = "Look at every n-th frame; 1 = every frame"
+    )]
+    #[property(
+        name = "max-inference-interval", get, set, type = u32, member = max_inference_interval, minimum = 1, maximum = 1000, default = 10, mutable_playing,
+        nick = "Longest inference interval", blurb = "How seldom a live stream may be looked at while the machine cannot keep up; 1 = as often as inference-interval says, come what may"
     )]
     #[property(
         name = "input-size", get, set, type = u32, member = input_size, maximum = 4096, default = 0, mutable_playing,
@@ -174,7 +181,7 @@ impl ObjectImpl for FaceDetect {
 
     fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == stats::PROPERTY {
-            return self.figures.to_detector_structure("facedetect", "inferences").to_value();
+            return self.stats().to_value();
         }
         self.derived_property(id, pspec)
     }
@@ -238,8 +245,15 @@ impl FaceDetect {
         gst::info!(CAT, imp = self, "{} on {}", detector.model_name(), detector.device().as_str());
         self.figures.reset();
         self.warnings.reset();
-        *self.state() =
-            Some(State { workers, areas, info: None, is_live: None, frames_since: 0, gate: Gate::default() });
+        *self.state() = Some(State {
+            workers,
+            areas,
+            info: None,
+            is_live: None,
+            frames_since: 0,
+            adaptation: Adaptation::default(),
+            gate: Gate::default(),
+        });
         Ok(())
     }
 
@@ -279,9 +293,24 @@ impl FaceDetect {
     pub(super) fn enter(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let entered = Instant::now();
         self.line.await_room(self.most_frames())?;
+        self.adapt(entered);
         self.take_areas()?;
         let look = self.begin(&buffer)?;
         self.line.push_frame(Frame { buffer, look, entered })
+    }
+
+    /// Has a live stream looked at less often while its frames have to wait for others.
+    fn adapt(&self, entered: Instant) {
+        let (wanted, most) = self.settings().intervals();
+        let mut guard = self.state();
+        let Some(state) = guard.as_mut().filter(|state| state.is_live == Some(true)) else { return };
+        let now = Instant::now();
+        let before = state.adaptation.interval(wanted, most);
+        state.adaptation.entered(now, now.saturating_duration_since(entered), wanted, most);
+        let interval = state.adaptation.interval(wanted, most);
+        if interval != before {
+            gst::info!(CAT, imp = self, "looks at every {interval}. frame, {wanted} wanted");
+        }
     }
 
     /// How many frames of this stream may be on their way.
@@ -334,9 +363,10 @@ impl FaceDetect {
         let settings = self.settings();
         let mut guard = self.state();
         let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
+        let (wanted, most) = settings.intervals();
+        let interval = state.adaptation.interval(wanted, most);
         let is_due = state.frames_since == 0;
-        state.frames_since =
-            if state.frames_since + 1 >= settings.inference_interval { 0 } else { state.frames_since + 1 };
+        state.frames_since = if state.frames_since + 1 >= interval { 0 } else { state.frames_since + 1 };
         if !is_due {
             return Ok(None);
         }
@@ -448,11 +478,25 @@ impl FaceDetect {
             .count()
     }
 
+    fn stats(&self) -> gst::Structure {
+        let (wanted, most) = self.settings().intervals();
+        let state = self.state();
+        let interval = state.as_ref().map_or(wanted, |state| state.adaptation.interval(wanted, most));
+        let mut structure = self.figures.to_detector_structure("facedetect", "inferences");
+        structure.set("inference-interval", interval);
+        structure
+    }
+
     fn warn(&self, error: &DetectError) {
         self.figures.dropped();
         if self.warnings.opens() {
             gst::element_imp_warning!(self, gst::StreamError::Failed, ("no faces are looked for: {error}"));
         }
+    }
+
+    /// The detector, not the threads that use it: how many cameras share those says how many frames each may hold.
+    pub(super) fn opened(&self) -> Vec<Opened> {
+        self.state().iter().map(|state| state.workers.shared_detector() as Opened).collect()
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {

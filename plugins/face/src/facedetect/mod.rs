@@ -8,6 +8,7 @@
 //! The name is also that of an element of GStreamer's old OpenCV plugin; where that is installed,
 //! `vedettefacedetect` always means this one.
 
+mod adaptation;
 mod gate;
 mod imp;
 mod line;
@@ -18,11 +19,21 @@ mod workers;
 
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use crate::kept::Opened;
 
 glib::wrapper! {
     /// The element.
     pub struct FaceDetect(ObjectSubclass<imp::FaceDetect>)
         @extends gst::Element, gst::Object;
+}
+
+impl FaceDetect {
+    /// What it has open, if it runs.
+    pub(crate) fn opened(&self) -> Vec<Opened> {
+        imp::FaceDetect::from_obj(self).opened()
+    }
 }
 
 /// Makes the element known to GStreamer under both its names.

@@ -21,6 +21,7 @@ pub(super) struct Settings {
     pub(super) threshold: f32,
     pub(super) nms_threshold: f32,
     pub(super) inference_interval: u32,
+    pub(super) max_inference_interval: u32,
     pub(super) input_size: u32,
     pub(super) min_face_size: u32,
     pub(super) max_faces: u32,
@@ -39,6 +40,7 @@ impl Default for Settings {
             threshold: -1.0,
             nms_threshold: -1.0,
             inference_interval: 1,
+            max_inference_interval: 10,
             input_size: 0,
             min_face_size: 80,
             max_faces: 0,
@@ -53,6 +55,11 @@ impl Settings {
     /// Which detector.
     pub(super) fn choice(&self) -> ModelChoice {
         ModelChoice::new(&self.pack, self.model.as_deref(), self.device, self.model_instance_id.as_deref())
+    }
+
+    /// Which frames are looked at: every n-th at best, every m-th at worst.
+    pub(super) fn intervals(&self) -> (u32, u32) {
+        (self.inference_interval, self.max_inference_interval)
     }
 
     /// What to look for in a frame of that size, within `window`.

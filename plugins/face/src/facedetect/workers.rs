@@ -107,6 +107,11 @@ impl Workers {
         &self.detector
     }
 
+    /// The detector, for others to share.
+    pub(super) fn shared_detector(&self) -> Arc<Detector> {
+        Arc::clone(&self.detector)
+    }
+
     /// How many frames are looked at at the same time.
     pub(super) fn count(&self) -> usize {
         self.threads.len().max(1)

@@ -24,6 +24,7 @@ use super::choice::{Candidate, Choice};
 use super::settings::{Models, Settings, Wanted};
 use crate::frame::{self, FrameError, FrameTime};
 use crate::instance::{Device, Opening};
+use crate::kept::Opened;
 use crate::meta::{self, Age, Embedding, Face, FrameInfo, Gender, QualityFigures};
 use crate::settled;
 use crate::stats::{self, Figures};
@@ -236,6 +237,14 @@ impl BaseTransformImpl for FaceEmbed {
 }
 
 impl FaceEmbed {
+    /// The models.
+    pub(super) fn opened(&self) -> Vec<Opened> {
+        let guard = self.state();
+        let Some(State { embedder, estimator, .. }) = &*guard else { return Vec::new() };
+        let estimator = estimator.iter().map(|estimator| Arc::clone(estimator) as Opened);
+        std::iter::once(Arc::clone(embedder) as Opened).chain(estimator).collect()
+    }
+
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,11 +16,21 @@ mod settings;
 
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use crate::kept::Opened;
 
 glib::wrapper! {
     /// The element.
     pub struct FaceEmbed(ObjectSubclass<imp::FaceEmbed>)
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+impl FaceEmbed {
+    /// What it has open, if it runs.
+    pub(crate) fn opened(&self) -> Vec<Opened> {
+        imp::FaceEmbed::from_obj(self).opened()
+    }
 }
 
 /// Makes the element known to GStreamer.

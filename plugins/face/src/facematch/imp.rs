@@ -14,6 +14,7 @@ use gst_base::subclass::prelude::*;
 use super::matcher::{Matcher, Rules};
 use super::source::{GallerySource, Loaded, SourceError};
 use crate::frame::{self, FrameTime};
+use crate::kept::Opened;
 use crate::meta::{self, FrameInfo};
 use crate::settled;
 use crate::stats::{self, Figures};
@@ -266,6 +267,13 @@ impl State {
 }
 
 impl FaceMatch {
+    /// The gallery, and with it the thread that asks for its changes.
+    pub(super) fn opened(&self) -> Vec<Opened> {
+        let guard = self.state();
+        let source = guard.as_ref().and_then(|state| state.source.clone());
+        source.into_iter().map(|source| source as Opened).collect()
+    }
+
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }

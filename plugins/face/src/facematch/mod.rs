@@ -15,11 +15,21 @@ mod source;
 
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use crate::kept::Opened;
 
 glib::wrapper! {
     /// The element.
     pub struct FaceMatch(ObjectSubclass<imp::FaceMatch>)
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+impl FaceMatch {
+    /// What it has open, if it runs.
+    pub(crate) fn opened(&self) -> Vec<Opened> {
+        imp::FaceMatch::from_obj(self).opened()
+    }
 }
 
 /// Makes the element known to GStreamer.
