@@ -15,6 +15,7 @@ use thiserror::Error;
 use vedette_events::CameraAssignment;
 
 use crate::foreign;
+use crate::limits;
 use crate::source::Source;
 use filling::Filling;
 
@@ -179,6 +180,7 @@ impl Plan {
     pub fn build(&self) -> Result<gst::Pipeline, LaunchError> {
         let pipeline = self.template.parse()?;
         expose_motion_jpeg_at_once(&pipeline);
+        limits::guard(&pipeline);
         foreign::refuse(&pipeline, self.template);
         self.fillings.iter().try_for_each(|filling| filling.set(self.template, &pipeline))?;
         Ok(pipeline)
@@ -223,6 +225,7 @@ pub fn build_probe(source: &Source) -> Result<(gst::Pipeline, gst_app::AppSink),
     let pipeline =
         template.parse_text(&format!("{before_queue} ! appsink name=picture sync=false max-buffers=1"))?;
     expose_motion_jpeg_at_once(&pipeline);
+    limits::guard(&pipeline);
     foreign::refuse(&pipeline, template);
     filling::of_source(source).iter().try_for_each(|filling| filling.set(template, &pipeline))?;
     let sink = pipeline.by_name("picture").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());

@@ -8,17 +8,23 @@ use gst::prelude::*;
 pub struct Clip {
     frames: u32,
     picture: &'static str,
+    size: (u32, u32),
 }
 
 impl Clip {
     /// Test pictures, `frames` of them at 25 a second.
     pub fn of_test_pictures(frames: u32) -> Self {
-        Self { frames, picture: "videotestsrc" }
+        Self { frames, picture: "videotestsrc", size: (640, 480) }
     }
 
     /// One person who looks at the camera all the time.
     pub fn of_a_portrait(frames: u32) -> Self {
-        Self { frames, picture: "filesrc name=photo ! jpegdec ! imagefreeze" }
+        Self { frames, picture: "filesrc name=photo ! jpegdec ! imagefreeze", size: (640, 480) }
+    }
+
+    /// Of that width and height.
+    pub fn of_size(self, width: u32, height: u32) -> Self {
+        Self { size: (width, height), ..self }
     }
 
     /// Writes it as MP4, with its index first so that it still plays when it is cut off.
@@ -26,9 +32,9 @@ impl Clip {
         gst::init().unwrap();
         let description = format!(
             "{} num-buffers={} ! videoconvert ! videoscale add-borders=true \
-             ! video/x-raw,format=I420,width=640,height=480,framerate=25/1,pixel-aspect-ratio=1/1 \
+             ! video/x-raw,format=I420,width={},height={},framerate=25/1,pixel-aspect-ratio=1/1 \
              ! x264enc speed-preset=ultrafast key-int-max=25 ! mp4mux faststart=true ! filesink name=out",
-            self.picture, self.frames
+            self.picture, self.frames, self.size.0, self.size.1
         );
         let pipeline = gst::parse::launch(&description).unwrap().downcast::<gst::Pipeline>().unwrap();
         pipeline.by_name("out").unwrap().set_property("location", path.display().to_string());
