@@ -249,10 +249,19 @@ fn expose_motion_jpeg_at_once(pipeline: &gst::Pipeline) {
 /// # Errors
 /// When `camera_id` is no plain name, and so could lead out of the data directory.
 pub fn spool_dir(data_dir: &Path, camera_id: &str) -> Result<PathBuf, LaunchError> {
+    check_camera_id(camera_id)?;
+    Ok(data_dir.join("spool").join(camera_id))
+}
+
+/// Makes sure that a camera's id is a plain name.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn check_camera_id(camera_id: &str) -> Result<(), LaunchError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_name = matches!(Path::new(camera_id).components().next(), Some(Component::Normal(_)));
     if camera_id.len() > 64 || !is_name || !camera_id.bytes().all(allowed) {
         return Err(LaunchError::CameraId(camera_id.chars().take(64).collect()));
     }
-    Ok(data_dir.join("spool").join(camera_id))
+    Ok(())
 }

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::rtsp::Offer;
 use crate::signal::{SETTINGS_MESSAGE, STOP_MESSAGE};
 use crate::source::Source;
+use crate::streams;
 
 /// Name of the bus message the first frame posts.
 const FIRST_FRAME_MESSAGE: &str = "vedette-first-frame";
@@ -148,6 +149,7 @@ impl Pipeline {
         };
         let bus =
             pipeline.bus().ok_or(LaunchError::NoElement { template: template.name(), element: "bus" })?;
+        streams::own(&bus);
         let built = Self {
             entry,
             closing: Arc::default(),
