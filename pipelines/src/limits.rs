@@ -54,7 +54,8 @@ fn refuse_large_pictures(pad: &gst::Pad, pipeline: &gst::Element) {
             is_refused.store(refusal.is_some(), Ordering::Release);
             if let Some(refusal) = refusal {
                 post(pipeline.upgrade(), &refusal);
-                return gst::PadProbeReturn::Drop;
+                // The decoder does not hear of it, and makes no room.
+                return gst::PadProbeReturn::Handled;
             }
         }
         if info.buffer().is_some() && is_refused.load(Ordering::Acquire) {
