@@ -254,6 +254,7 @@ impl App {
             url: format!("http://{address}"),
             token: self.state.worker_token.clone(),
             data_dir: environment.data_dir.clone(),
+            patience: supervisor::Patience::default(),
         })
     }
 }

@@ -3,9 +3,14 @@
 //! Cameras are decoded and analysed in a process of their own, so that a crash in a C library costs a restart of the
 //! pipelines and never the API. The worker holds the read end of a pipe whose write end is here: when the control
 //! plane is gone, however it went, the pipe closes and the worker leaves as well.
+//!
+//! A worker may also be there and do nothing. Its main loop gives a sign of life every second, by systemd's protocol
+//! (sd_notify(3), as under `vedette-worker.service`) to a socket that is here; one that stays silent is killed.
 
+use std::io;
+use std::os::unix::net::UnixDatagram as BoundSocket;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
@@ -14,6 +19,7 @@ use nix::unistd::Pid;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::net::UnixDatagram;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
@@ -21,12 +27,16 @@ use crate::config::VARIABLES;
 
 /// File name of the worker's binary.
 const WORKER_BINARY: &str = "vedette-worker";
+/// By what a process learns where its signs of life go.
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// A worker that lived this long is restarted at once when it dies.
 const STABLE: Duration = Duration::from_secs(10);
 /// Longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Time a worker gets to flush its events after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
+/// The socket for signs of life, in the worker's folder.
+const SOCKET: &str = "worker.sock";
 /// Longest line taken from the worker's output; a longer one is logged in pieces.
 const MAX_LINE_BYTES: u64 = 8 * 1024;
 
@@ -57,6 +67,23 @@ pub struct LocalWorker {
     pub token: SecretString,
     /// Folder for everything the worker writes.
     pub data_dir: PathBuf,
+    /// How long it may give no sign of life.
+    pub patience: Patience,
+}
+
+/// How long a worker that gives no sign of life is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Until the first: GStreamer looks at all of its plugins when it starts for the first time.
+    pub first_sign: Duration,
+    /// Until the next: the worker may just be waiting for an answer of ours, which it does for 5 s at most.
+    pub next_sign: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { first_sign: Duration::from_secs(300), next_sign: Duration::from_secs(20) }
+    }
 }
 
 /// Where the worker's binary is: `named`, else beside our own binary, else on the `PATH`.
@@ -80,20 +107,37 @@ pub async fn supervise(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut deaths_in_a_row = 0;
+    let signs = match SignsOfLife::listen(&worker) {
+        Ok(signs) => Some(signs),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "no socket can be made in {}: a local worker that hangs is not noticed",
+                worker.data_dir.display()
+            );
+            None
+        }
+    };
     while !*shutdown.borrow_and_update() {
         let started = Instant::now();
-        if let Some(mut child) = start(&worker, &status) {
+        if let Some(mut child) = start(&worker, signs.as_ref(), &status) {
             forward_output(&mut child);
             // Taken out, because `Child::wait` closes a standard input it still has, and the worker would leave.
             let lifeline = child.stdin.take();
             let ended = tokio::select! {
-                ended = child.wait() => Some(ended),
-                () = stopped(&mut shutdown) => None,
+                ended = child.wait() => ended,
+                silence = silence(signs.as_ref()) => {
+                    tracing::error!(
+                        "local worker has given no sign of life for {} s, killing it",
+                        silence.as_secs()
+                    );
+                    kill_and_wait(&mut child).await
+                }
+                () = stopped(&mut shutdown) => return end(child, lifeline).await,
             };
             match ended {
-                Some(Ok(exit_status)) => tracing::warn!(%exit_status, "local worker ended, restarting it"),
-                Some(Err(error)) => tracing::error!(%error, "local worker cannot be waited for"),
-                None => return end(child, lifeline).await,
+                Ok(exit_status) => tracing::warn!(%exit_status, "local worker ended, restarting it"),
+                Err(error) => tracing::error!(%error, "local worker cannot be waited for"),
             }
             status.send_replace(LocalWorkerStatus::Restarting);
         }
@@ -103,6 +147,64 @@ pub async fn supervise(
             () = stopped(&mut shutdown) => return,
         }
     }
+}
+
+/// Where a worker's signs of life arrive.
+struct SignsOfLife {
+    socket: UnixDatagram,
+    path: PathBuf,
+    patience: Patience,
+}
+
+impl SignsOfLife {
+    fn listen(worker: &LocalWorker) -> io::Result<Self> {
+        // The protocol wants it to begin with a slash.
+        let path = std::path::absolute(worker.data_dir.join(SOCKET))?;
+        if BoundSocket::unbound()?.connect(&path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there"));
+        }
+        // One that was killed has left it behind. What else is in the way keeps the socket from being made.
+        let _ = std::fs::remove_file(&path);
+        let socket = BoundSocket::bind(&path)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: UnixDatagram::from_std(socket)?, path, patience: worker.patience })
+    }
+
+    /// Forgets what an earlier worker has sent.
+    fn forget(&self) {
+        while self.socket.try_recv(&mut [0]).is_ok() {}
+    }
+
+    /// Completes when a worker that was just started has been silent for too long; for how long.
+    async fn silence(&self) -> Duration {
+        let mut patience = self.patience.first_sign;
+        // What it says does not matter, nor does all of it have to be read.
+        while tokio::time::timeout(patience, self.socket.recv(&mut [0])).await.is_ok() {
+            patience = self.patience.next_sign;
+        }
+        patience
+    }
+}
+
+impl Drop for SignsOfLife {
+    fn drop(&mut self) {
+        // Whoever comes next removes it otherwise.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Completes when the worker has been silent for too long, if that can be told.
+async fn silence(signs: Option<&SignsOfLife>) -> Duration {
+    match signs {
+        Some(signs) => signs.silence().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends a process that may not even take signals.
+async fn kill_and_wait(child: &mut Child) -> io::Result<ExitStatus> {
+    child.start_kill()?;
+    child.wait().await
 }
 
 /// Completes when `shutdown` turns true or nobody is left to turn it.
@@ -119,7 +221,11 @@ fn pause_before_restart(deaths_in_a_row: u32) -> Duration {
 }
 
 /// The process, if it could be started. What keeps it from starting is logged once, not at every try.
-fn start(worker: &LocalWorker, status: &watch::Sender<LocalWorkerStatus>) -> Option<Child> {
+fn start(
+    worker: &LocalWorker,
+    signs: Option<&SignsOfLife>,
+    status: &watch::Sender<LocalWorkerStatus>,
+) -> Option<Child> {
     let is_news = *status.borrow() != LocalWorkerStatus::Missing;
     let Some(binary) = find_worker(worker.binary.as_deref()) else {
         if is_news {
@@ -131,7 +237,12 @@ fn start(worker: &LocalWorker, status: &watch::Sender<LocalWorkerStatus>) -> Opt
         status.send_replace(LocalWorkerStatus::Missing);
         return None;
     };
-    match command(worker, &binary).spawn() {
+    let mut command = command(worker, &binary);
+    if let Some(signs) = signs {
+        signs.forget();
+        command.env(NOTIFY_SOCKET, &signs.path);
+    }
+    match command.spawn() {
         Ok(child) => {
             tracing::info!(pid = child.id(), "local worker started");
             status.send_replace(LocalWorkerStatus::Running);
@@ -156,6 +267,8 @@ fn command(worker: &LocalWorker, binary: &Path) -> Command {
     command
         .args(["--url", &worker.url, "--id", &worker.id, "--exit-with-stdin", "--data-dir"])
         .arg(&worker.data_dir)
+        // Where our own signs of life go, if systemd waits for them.
+        .env_remove(NOTIFY_SOCKET)
         .env("VEDETTE_WORKER_TOKEN", worker.token.expose_secret())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -234,6 +347,10 @@ mod tests {
 
     impl Supervised {
         fn start(script: Option<&str>) -> Self {
+            Self::start_patiently(script, Patience::default())
+        }
+
+        fn start_patiently(script: Option<&str>, patience: Patience) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let binary = folder.path().join("worker.sh");
             if let Some(script) = script {
@@ -246,6 +363,7 @@ mod tests {
                 url: "http://127.0.0.1:1".to_owned(),
                 token: "a token of this test".into(),
                 data_dir: folder.path().to_path_buf(),
+                patience,
             };
             let (status_sender, status) = watch::channel(LocalWorkerStatus::Restarting);
             let (shutdown, stop) = watch::channel(false);
@@ -275,6 +393,33 @@ mod tests {
         supervised.stop().await;
     }
 
+    /// Makes the worker say something to the socket it was given.
+    const SIGN: &str = "import os, socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\
+                        .sendto(b'WATCHDOG=1', os.environ['NOTIFY_SOCKET'])";
+
+    #[tokio::test]
+    async fn a_worker_that_falls_silent_is_killed_and_started_again() {
+        let patience =
+            Patience { first_sign: Duration::from_secs(60), next_sign: Duration::from_millis(100) };
+        let script = format!("python3 -c \"{SIGN}\"; exec sleep 600");
+        let mut supervised = Supervised::start_patiently(Some(&script), patience);
+        for _ in 0..2 {
+            supervised.wait_for_status(LocalWorkerStatus::Running).await;
+            supervised.wait_for_status(LocalWorkerStatus::Restarting).await;
+        }
+        supervised.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_never_says_anything_is_killed_and_started_again() {
+        let patience =
+            Patience { first_sign: Duration::from_millis(100), next_sign: Duration::from_secs(60) };
+        let mut supervised = Supervised::start_patiently(Some("exec sleep 600"), patience);
+        supervised.wait_for_status(LocalWorkerStatus::Running).await;
+        supervised.wait_for_status(LocalWorkerStatus::Restarting).await;
+        supervised.stop().await;
+    }
+
     #[test]
     fn a_worker_knows_none_of_our_secrets() {
         let worker = LocalWorker {
@@ -283,6 +428,7 @@ mod tests {
             url: "http://127.0.0.1:1".to_owned(),
             token: "a token of this test".into(),
             data_dir: PathBuf::from("data"),
+            patience: Patience::default(),
         };
         let command = command(&worker, Path::new(WORKER_BINARY));
         let told: Vec<_> = command.as_std().get_envs().collect();

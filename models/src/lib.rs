@@ -19,12 +19,14 @@ pub mod geometry;
 pub mod identity;
 pub mod image;
 mod onnx_mend;
+pub mod owner;
 pub mod pack;
 pub mod photo;
 pub mod quality;
 mod runtime;
 pub mod session;
 pub mod track;
+pub mod watched;
 
 pub use analyzer::{AnalyzedFace, Analyzer};
 pub use error::ModelError;

@@ -9,6 +9,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider as _};
@@ -18,7 +19,9 @@ use ort::session::builder::{BuilderResult, GraphOptimizationLevel, SessionBuilde
 
 use crate::error::ModelError;
 use crate::files::ModelStore;
+use crate::owner::Owner;
 use crate::runtime;
+use crate::watched;
 
 /// From this size on a model is large: what its sessions weigh matters more than that each has its own core.
 const LARGE_MODEL_BYTES: usize = 4 << 20;
@@ -28,6 +31,11 @@ const CORES_PER_LARGE_SESSION: usize = 2;
 
 /// The most sessions of one model: each has its own copy of the weights and its own working memory.
 const MAX_SESSIONS: usize = 8;
+
+/// Longer than this no inference takes that ever ends, …
+const PATIENCE: Duration = Duration::from_secs(30);
+/// … but where a model is compiled for an input size that was never seen.
+const COMPILING_PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// What models run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -83,6 +91,8 @@ pub struct SessionOptions {
 #[derive(Debug)]
 pub struct SessionPool {
     label: String,
+    /// What is told of an inference that hangs.
+    work: Arc<str>,
     device: Device,
     layout: Layout,
     state: Mutex<PoolState>,
@@ -116,6 +126,7 @@ impl SessionPool {
         }
         let model = (layout.sessions > 1).then(|| Arc::new(model));
         Ok(Self {
+            work: format!("running the model {}", options.label).into(),
             label: options.label,
             device,
             layout,
@@ -148,6 +159,8 @@ impl SessionPool {
     /// the next one that is given back. ONNX Runtime is running by then, so `work` may make tensors.
     pub fn run<T>(&self, work: impl FnOnce(&mut Session) -> Result<T, ModelError>) -> Result<T, ModelError> {
         let mut session = self.take()?;
+        let patience = if self.device == Device::TensorRt { COMPILING_PATIENCE } else { PATIENCE };
+        let _watched = watched::begin(&self.work, patience);
         // A session that is not given back would be missed by every other camera, so a panic has to wait.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut session)));
         self.lock().idle.push(session);
@@ -220,6 +233,8 @@ fn open_on_device(
 ) -> Result<(Session, Device), ModelError> {
     let invalid =
         |error: ort::Error| ModelError::InvalidModel { model: label.into(), reason: error.to_string() };
+    // Threads that ONNX Runtime starts now work for whoever runs the model.
+    let _duty = Owner::NOBODY.hire();
     let environment = runtime::environment()?;
     if device != Device::Cpu {
         let card = if device == Device::TensorRt { Device::TensorRt } else { Device::Cuda };

@@ -1,13 +1,14 @@
 //! One attempt at playing a camera: from a new pipeline to the reason it ended.
 
 use std::cell::{Cell, RefCell};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gstvedette::kept::KeptOpen;
+use gstvedette::watched;
 use vedette_events::{CameraAssignment, CameraState, PipelineSettings};
 
-use crate::camera::{Status, Surroundings};
+use crate::camera::{Patience, Status, Surroundings};
 use crate::container::missing_bytes;
 use crate::failure::{Failure, Part, Remedy};
 use crate::launch::Template;
@@ -60,18 +61,40 @@ impl Attempt<'_> {
             Err(error) => return Outcome::Failed(Failure::give_up(error.to_string())),
         };
         self.stop.watch(pipeline.bus());
-        if let Err((_, failure)) = pipeline.start() {
-            return Outcome::Failed(failure);
+        let outcome = match self.start(&pipeline) {
+            Ok(()) => self.play_started(&mut pipeline),
+            Err((_, failure)) => Outcome::Failed(failure),
+        };
+        if let Outcome::Failed(Failure { message, remedy: Remedy::Retry }) = &outcome {
+            // Before the pipeline ends, which it may never do.
+            self.status.measured();
+            self.status.set(CameraState::Reconnecting, Some(message.clone()));
         }
+        let Patience { end, .. } = self.surroundings.patience;
+        // Elements are waited for, and one that hangs is waited for in vain.
+        let _watched = watched::begin(&self.work("ending"), end);
+        drop(pipeline);
+        outcome
+    }
+
+    fn start(&self, pipeline: &Pipeline) -> Result<(), (Part, Failure)> {
+        let _watched = watched::begin(&self.work("starting"), self.surroundings.patience.start);
+        pipeline.start()
+    }
+
+    fn play_started(&self, pipeline: &mut Pipeline) -> Outcome {
         self.kept_open.replace(pipeline.kept_open());
         self.status.measure(pipeline.meter());
         match Template::of(self.source, self.assignment.looped) {
-            Template::File => self.play_recorded(&mut pipeline),
-            Template::Loop => self.play_looped(&mut pipeline),
-            Template::Rtsp | Template::Http | Template::Webcam | Template::Test => {
-                self.play_live(&mut pipeline)
-            }
+            Template::File => self.play_recorded(pipeline),
+            Template::Loop => self.play_looped(pipeline),
+            Template::Rtsp | Template::Http | Template::Webcam | Template::Test => self.play_live(pipeline),
         }
+    }
+
+    /// What is told of a state change that hangs.
+    fn work(&self, verb: &str) -> Arc<str> {
+        format!("{verb} the pipeline of {}", self.source.describe()).into()
     }
 
     /// What to play: the assignment with the settings of now.

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use gstvedette::owner::Owner;
 use vedette_events::{CameraAssignment, CameraReport, CameraState, CameraStats, PipelineSettings};
 
 use crate::attempt::{Attempt, Outcome};
@@ -42,6 +43,10 @@ pub struct Patience {
     pub drain: Duration,
     /// Until the thread of an earlier run has ended.
     pub predecessor: Duration,
+    /// Until a pipeline has started, and loaded its models; a graphics card may have them compiled first.
+    pub start: Duration,
+    /// Until a pipeline has ended that was told to.
+    pub end: Duration,
 }
 
 impl Default for Patience {
@@ -50,9 +55,11 @@ impl Default for Patience {
             first_frame: Duration::from_secs(20),
             live_frame: Duration::from_secs(3),
             segmented_frame: Duration::from_secs(15),
-            recorded_frame: Duration::from_secs(60),
+            recorded_frame: Duration::from_secs(30),
             drain: Duration::from_millis(1500),
             predecessor: Duration::from_secs(10),
+            start: Duration::from_secs(30 * 60),
+            end: Duration::from_secs(30),
         }
     }
 }
@@ -88,6 +95,14 @@ struct StatusInner {
 }
 
 impl Status {
+    fn new(assignment: &CameraAssignment, surroundings: &Surroundings) -> Self {
+        Self {
+            camera_id: assignment.camera_id.clone(),
+            news: Arc::clone(&surroundings.news),
+            inner: Mutex::default(),
+        }
+    }
+
     fn inner(&self) -> MutexGuard<'_, StatusInner> {
         // A state is whole after any panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -151,17 +166,14 @@ pub struct Camera {
 
 impl Camera {
     /// Starts a camera's thread. It waits for `predecessor`, the thread of an earlier run, so that two never share a
-    /// device or a spool.
+    /// device or a spool. Its threads are those of `owner`.
     pub fn start(
         assignment: CameraAssignment,
         surroundings: Arc<Surroundings>,
         predecessor: Option<Ending>,
+        owner: Owner,
     ) -> Self {
-        let status = Arc::new(Status {
-            camera_id: assignment.camera_id.clone(),
-            news: Arc::clone(&surroundings.news),
-            inner: Mutex::default(),
-        });
+        let status = Arc::new(Status::new(&assignment, &surroundings));
         let stop = Arc::new(StopSignal::default());
         let (alive, ending) = channel();
         let run = assignment.run;
@@ -173,6 +185,7 @@ impl Camera {
             surroundings,
             status: Arc::clone(&status),
             stop: Arc::clone(&stop),
+            owner,
         };
         status.set(CameraState::Starting, None);
         let spawned = std::thread::Builder::new().name(name).spawn(move || thread.run(predecessor, alive));
@@ -180,6 +193,30 @@ impl Camera {
             status.set(CameraState::Error, Some(format!("no thread could be started for it: {error}")));
         }
         Self { run, settings, status, stop, ending: Ending(ending) }
+    }
+
+    /// A camera that is not started, and reports why.
+    pub(crate) fn left_out(
+        assignment: CameraAssignment,
+        surroundings: &Surroundings,
+        reason: String,
+    ) -> Self {
+        let status = Status::new(&assignment, surroundings);
+        status.set(CameraState::Error, Some(reason));
+        Self {
+            run: assignment.run,
+            settings: Arc::new(Mutex::new(assignment.settings)),
+            status: Arc::new(status),
+            stop: Arc::default(),
+            // Of a thread that has ended already.
+            ending: Ending(channel().1),
+        }
+    }
+
+    /// Something in it does not come to an end: it is on its way to another worker.
+    pub(crate) fn hangs(&self, reason: &str) {
+        let message = format!("the worker starts anew, because of {reason}");
+        self.status.set(CameraState::Reconnecting, Some(message));
     }
 
     /// The run it was started for.
@@ -232,11 +269,13 @@ struct Runner {
     surroundings: Arc<Surroundings>,
     status: Arc<Status>,
     stop: Arc<StopSignal>,
+    owner: Owner,
 }
 
 impl Runner {
     /// The thread. `_alive` is dropped at its end, which is what [`Ending`] waits for.
     fn run(self, predecessor: Option<Ending>, _alive: Sender<()>) {
+        self.owner.adopt();
         let patience = self.surroundings.patience.predecessor;
         if predecessor.is_some_and(|predecessor| !predecessor.wait(patience)) {
             tracing::warn!(

@@ -14,6 +14,7 @@ use crate::launch;
 use crate::pipeline::Meter;
 use crate::rtsp::Offer;
 use crate::source::Source;
+use crate::streams;
 use crate::worker::Worker;
 
 /// How long a camera that is tried may take to show its first picture.
@@ -86,6 +87,7 @@ fn try_once(source: &Source, deadline: Instant) -> Result<CameraPicture, Failure
     let offer = Offer::of(&pipeline, source);
     let pipeline = Stopping(pipeline);
     let bus = pipeline.0.bus().ok_or_else(|| Failure::retry("the pipeline has no bus"))?;
+    streams::own(&bus);
     let cannot_start = pipeline.0.set_state(gst::State::Playing).is_err();
     let mut codec = None;
     let camera = source.describe();

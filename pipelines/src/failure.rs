@@ -2,6 +2,7 @@
 
 use gst::glib;
 
+use crate::limits;
 use crate::source::Source;
 
 /// What can be done about a failure.
@@ -61,6 +62,7 @@ pub fn explain(source: &Source, part: Part, error: &glib::Error, debug: Option<&
         Part::Analysis { worked_before: false } => Failure::give_up(detail),
         Part::Analysis { worked_before: true } => Failure::retry(format!("the analysis failed: {detail}")),
         Part::Source if is_missing_plugin(error) => missing_plugin(source, debug),
+        Part::Source if limits::is_refusal(error) => beyond_limits(source, &detail),
         Part::Source => match source {
             Source::File { path, .. } => Failure::give_up(format!(
                 "{} cannot be played ({detail}): it must be a video such as MP4, MKV or AVI",
@@ -101,6 +103,12 @@ fn missing_plugin(source: &Source, debug: Option<&str>) -> Failure {
          gstreamer1.0-plugins-bad, or set the camera to H.264",
         source.describe()
     ))
+}
+
+/// A camera may be set otherwise, a recording stays as it is.
+fn beyond_limits(source: &Source, detail: &str) -> Failure {
+    let remedy = if matches!(source, Source::File { .. }) { Remedy::GiveUp } else { Remedy::RetrySeldom };
+    Failure { message: format!("{} {detail}", source.describe()), remedy }
 }
 
 fn network(source: &Source, error: &glib::Error, detail: &str) -> Failure {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sd_notify::NotifyState;
 use thiserror::Error;
 use ureq::http::StatusCode;
 use url::{Host, Url};
@@ -71,6 +72,15 @@ pub enum HeartbeatError {
         /// What is known about it.
         error: Box<ureq::Error>,
     },
+}
+
+/// Why the heartbeats ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The program was asked to end.
+    Asked,
+    /// Something hangs that only the end of the process can end: what.
+    Hang(String),
 }
 
 /// Whether the control plane answered last time; what the log needs to know to say things once.
@@ -162,7 +172,7 @@ impl Pulse {
         }
     }
 
-    /// Reports and obeys until the program is to end. Then the worker's cameras are still running.
+    /// Reports and obeys until the program is to end, or has to. Then the worker's cameras are still running.
     ///
     /// # Errors
     /// When the control plane refuses the very first heartbeat: then nothing this worker could do makes sense.
@@ -171,10 +181,13 @@ impl Pulse {
         worker: &mut Worker,
         journal: &mut Journal,
         news: &Arc<News>,
-    ) -> Result<(), HeartbeatError> {
+    ) -> Result<End, HeartbeatError> {
         let mut contact = Contact::default();
         while !news.is_ending() {
             let began = Instant::now();
+            give_sign_of_life();
+            // Before the report, which says whose camera it is.
+            let hang = worker.find_hang();
             let heartbeat = Heartbeat {
                 host: gst::glib::host_name().to_string(),
                 version: vedette_events::release::VERSION.into(),
@@ -184,6 +197,9 @@ impl Pulse {
                 log: journal.next_lines(),
             };
             let answer = self.beat(&heartbeat);
+            if let Some(hang) = hang {
+                return Ok(End::Hang(hang));
+            }
             // What the control plane refuses once it refuses again: the cameras matter more than these lines.
             if matches!(answer, Ok(_) | Err(HeartbeatError::Status { .. })) {
                 journal.settled();
@@ -208,7 +224,7 @@ impl Pulse {
                 break;
             }
         }
-        Ok(())
+        Ok(End::Asked)
     }
 }
 
@@ -246,6 +262,14 @@ impl Contact {
             tracing::warn!("{error}");
             self.told_at = Some(Instant::now());
         }
+    }
+}
+
+/// Tells whoever started this process, if they wait for it, that it runs and goes round its loop: systemd, or the
+/// supervisor of the control plane.
+fn give_sign_of_life() {
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready, NotifyState::Watchdog]) {
+        tracing::debug!(%error, "nobody takes signs of life");
     }
 }
 

@@ -15,6 +15,7 @@ use thiserror::Error;
 use vedette_events::CameraAssignment;
 
 use crate::foreign;
+use crate::limits;
 use crate::source::Source;
 use filling::Filling;
 
@@ -179,6 +180,7 @@ impl Plan {
     pub fn build(&self) -> Result<gst::Pipeline, LaunchError> {
         let pipeline = self.template.parse()?;
         expose_motion_jpeg_at_once(&pipeline);
+        limits::guard(&pipeline);
         foreign::refuse(&pipeline, self.template);
         self.fillings.iter().try_for_each(|filling| filling.set(self.template, &pipeline))?;
         Ok(pipeline)
@@ -223,6 +225,7 @@ pub fn build_probe(source: &Source) -> Result<(gst::Pipeline, gst_app::AppSink),
     let pipeline =
         template.parse_text(&format!("{before_queue} ! appsink name=picture sync=false max-buffers=1"))?;
     expose_motion_jpeg_at_once(&pipeline);
+    limits::guard(&pipeline);
     foreign::refuse(&pipeline, template);
     filling::of_source(source).iter().try_for_each(|filling| filling.set(template, &pipeline))?;
     let sink = pipeline.by_name("picture").and_then(|sink| sink.downcast::<gst_app::AppSink>().ok());
@@ -246,10 +249,19 @@ fn expose_motion_jpeg_at_once(pipeline: &gst::Pipeline) {
 /// # Errors
 /// When `camera_id` is no plain name, and so could lead out of the data directory.
 pub fn spool_dir(data_dir: &Path, camera_id: &str) -> Result<PathBuf, LaunchError> {
+    check_camera_id(camera_id)?;
+    Ok(data_dir.join("spool").join(camera_id))
+}
+
+/// Makes sure that a camera's id is a plain name.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn check_camera_id(camera_id: &str) -> Result<(), LaunchError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_name = matches!(Path::new(camera_id).components().next(), Some(Component::Normal(_)));
     if camera_id.len() > 64 || !is_name || !camera_id.bytes().all(allowed) {
         return Err(LaunchError::CameraId(camera_id.chars().take(64).collect()));
     }
-    Ok(data_dir.join("spool").join(camera_id))
+    Ok(())
 }

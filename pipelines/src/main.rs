@@ -15,7 +15,8 @@ use tracing_subscriber::{EnvFilter, fmt};
 use vedette_events::capture::{Captured, capture};
 use vedette_events::release::FULL_VERSION;
 use vedette_pipelines::camera::{Patience, Surroundings};
-use vedette_pipelines::heartbeat::{Pulse, control_plane_url};
+use vedette_pipelines::crashes::Crashes;
+use vedette_pipelines::heartbeat::{End, Pulse, control_plane_url};
 use vedette_pipelines::journal::{self, Journal};
 use vedette_pipelines::launch::ControlPlane;
 use vedette_pipelines::signal::News;
@@ -24,6 +25,9 @@ use vedette_pipelines::{dry_run, elements, memory};
 
 /// Cameras get this long to bring their last events to safety; with the rest the program ends within 3 s.
 const SHUTDOWN: Duration = Duration::from_millis(2500);
+
+/// Exit code of a worker that ends because something in it hangs: EX_SOFTWARE of sysexits.h.
+const EXIT_OF_A_HANG: i32 = 70;
 
 /// Runs the cameras a Vedette control plane assigns to this machine.
 #[derive(Parser)]
@@ -116,6 +120,12 @@ fn run(arguments: Arguments, captured: Captured) -> anyhow::Result<()> {
         format!("{} cannot be created: give another folder with --data-dir", spool.display())
     })?;
     elements::init()?;
+    let crashes = Crashes::open(&arguments.data_dir).and_then(|crashes| {
+        crashes.record_faults()?;
+        Ok(crashes)
+    });
+    let crashes = crashes
+        .with_context(|| format!("the file `crashes` in {} cannot be used", arguments.data_dir.display()))?;
 
     let news = Arc::new(News::default());
     let on_signal = Arc::clone(&news);
@@ -134,7 +144,7 @@ fn run(arguments: Arguments, captured: Captured) -> anyhow::Result<()> {
         patience: Patience::default(),
         news: Arc::clone(&news),
     };
-    let mut worker = Worker::new(surroundings);
+    let mut worker = Worker::new(surroundings, crashes);
     tracing::info!(worker = id, version = FULL_VERSION, "started");
     let outcome = pulse.keep_beating(&mut worker, &mut Journal::of(captured), &news);
     let late = worker.shut_down(SHUTDOWN);
@@ -142,7 +152,19 @@ fn run(arguments: Arguments, captured: Captured) -> anyhow::Result<()> {
         tracing::warn!(cameras = late, "cameras did not stop in time");
     }
     tracing::info!(worker = id, "ended");
-    Ok(outcome?)
+    if let End::Hang(_) = outcome? {
+        leave();
+    }
+    Ok(())
+}
+
+/// Ends the process without anything that would wait for a thread that hangs.
+fn leave() -> ! {
+    #[allow(unsafe_code, reason = "the library that wraps it offers nothing else")]
+    // SAFETY: it ends the process, and nothing of it is left to be in an unsafe state.
+    unsafe {
+        nix::libc::_exit(EXIT_OF_A_HANG)
+    }
 }
 
 /// Returns when the other end of standard input is closed; what is written there means nothing.

@@ -12,9 +12,11 @@ use vedette_events::{CameraAssignment, CameraStats, EventStats, InferenceStats};
 use crate::failure::{Failure, Part, explain};
 use crate::figures::Figures;
 use crate::launch::{ControlPlane, LaunchError, Plan, Template};
+use crate::limits;
 use crate::rtsp::Offer;
 use crate::signal::{SETTINGS_MESSAGE, STOP_MESSAGE};
 use crate::source::Source;
+use crate::streams;
 
 /// Name of the bus message the first frame posts.
 const FIRST_FRAME_MESSAGE: &str = "vedette-first-frame";
@@ -154,6 +156,7 @@ impl Pipeline {
         };
         let bus =
             pipeline.bus().ok_or(LaunchError::NoElement { template: template.name(), element: "bus" })?;
+        streams::own(&bus);
         let built = Self {
             entry,
             closing: Arc::default(),
@@ -197,7 +200,7 @@ impl Pipeline {
                     let _ = bus.upgrade().map(|bus| bus.post(gst::message::Application::new(structure)));
                 }
             } else if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
-                && let Some((width, height)) = size(caps.caps())
+                && let Some((width, height)) = limits::size(caps.caps())
             {
                 figures.resized(width, height);
             }
@@ -389,10 +392,4 @@ fn position(pad: &gst::Pad, buffer: &gst::Buffer) -> Option<gst::ClockTime> {
     let event = pad.sticky_event::<gst::event::Segment>(0)?;
     let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
     segment.to_stream_time(buffer.pts()? + buffer.duration().unwrap_or(gst::ClockTime::ZERO))
-}
-
-fn size(caps: &gst::CapsRef) -> Option<(u32, u32)> {
-    let structure = caps.structure(0)?;
-    let side = |name| u32::try_from(structure.get::<i32>(name).ok()?).ok();
-    Some((side("width")?, side("height")?))
 }

@@ -26,6 +26,14 @@ fn play(path: &Path) -> CameraReport {
     plane.report_of("cam_01", "end", over)
 }
 
+#[test]
+fn pictures_too_large_for_the_host_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = Clip::of_test_pictures(2).of_size(8448, 4800).write(&folder.path().join("vast.mp4"));
+    let error = error_of(&clip);
+    assert!(error.contains("vast.mp4 has pictures of 8448x4800, more than the 40 megapixels"), "{error}");
+}
+
 fn error_of(path: &Path) -> String {
     let report = play(path);
     assert_eq!(report.state, CameraState::Error, "{report:?}");

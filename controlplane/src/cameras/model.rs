@@ -317,7 +317,8 @@ pub struct CameraView {
     #[schema(required)]
     inactive_reason: Option<String>,
     stats: StatsView,
-    /// What went wrong last, and what to do about it.
+    /// What went wrong last, and what to do about it. Begins with `quarantined` of a camera that is not run because it took
+    /// down its worker twice within a minute; starting it again tries it once more.
     #[schema(required)]
     last_error: Option<String>,
     /// The worker that runs it.

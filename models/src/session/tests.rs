@@ -5,6 +5,7 @@
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::*;
 use crate::files::ModelSource;
@@ -38,6 +39,22 @@ fn devices_are_spelled_as_in_settings() {
         assert_eq!(device.as_str().parse(), Ok(device));
     }
     assert!("gpu".parse::<Device>().unwrap_err().contains("cpu, cuda, tensorrt or auto"));
+}
+
+#[test]
+fn an_inference_is_watched_until_it_comes_to_its_end() {
+    let pool = detector(1);
+    let overdue = || watched::overdue(Instant::now() + 2 * PATIENCE);
+    let is_ours = |work: &watched::Work| Arc::ptr_eq(&work.what, &pool.work);
+    let waited_for = |_: &mut Session| {
+        // Those of other tests may be older, but come to their end.
+        while !overdue().as_ref().is_some_and(is_ours) {
+            std::thread::yield_now();
+        }
+        Ok(())
+    };
+    pool.run(waited_for).unwrap();
+    assert!(!overdue().as_ref().is_some_and(is_ours));
 }
 
 #[test]

@@ -34,6 +34,12 @@ impl Clip {
         Self { pictures: format!("{} concat name=visits", visit.repeat(visits as usize)) }
     }
 
+    /// Of that width and height.
+    pub fn of_size(self, width: u32, height: u32) -> Self {
+        let size = format!("width={width},height={height}");
+        Self { pictures: self.pictures.replace("width=640,height=480", &size) }
+    }
+
     /// Writes it as MP4, with its index first so that it still plays when it is cut off.
     pub fn write(&self, path: &Path) -> PathBuf {
         gst::init().unwrap();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use vedette_pipelines::camera::Patience;
+use vedette_pipelines::crashes::Crashes;
 use vedette_pipelines::elements;
-use vedette_pipelines::heartbeat::{HeartbeatError, Pulse};
+use vedette_pipelines::heartbeat::{End, HeartbeatError, Pulse};
 use vedette_pipelines::journal::Journal;
 use vedette_pipelines::signal::News;
 use vedette_pipelines::worker::Worker;
@@ -17,7 +18,7 @@ use super::{LONG, surroundings};
 /// Ends its worker when dropped.
 pub struct Station {
     news: Arc<News>,
-    thread: Option<JoinHandle<Result<(), HeartbeatError>>>,
+    thread: Option<JoinHandle<Result<End, HeartbeatError>>>,
     data: tempfile::TempDir,
 }
 
@@ -35,7 +36,7 @@ impl Station {
         let pulse = Pulse::new(surroundings.control_plane.clone(), "test-worker").unwrap();
         let until = Arc::clone(&news);
         let thread = std::thread::spawn(move || {
-            let mut worker = Worker::new(surroundings);
+            let mut worker = Worker::new(surroundings, Crashes::default());
             let outcome = pulse.keep_beating(&mut worker, &mut Journal::default(), &until);
             assert_eq!(worker.shut_down(LONG), 0, "every camera ends");
             outcome
@@ -53,7 +54,7 @@ impl Drop for Station {
         self.news.end();
         let outcome = self.thread.take().unwrap().join();
         if !std::thread::panicking() {
-            outcome.unwrap().unwrap();
+            assert_eq!(outcome.unwrap().unwrap(), End::Asked);
         }
     }
 }

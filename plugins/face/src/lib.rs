@@ -18,6 +18,8 @@ mod stats;
 pub mod still;
 mod warn;
 
+pub use vedette_models::{owner, watched};
+
 use gst::glib;
 use gst::prelude::*;
 

@@ -61,6 +61,21 @@ fn cameras_come_back_when_the_worker_is_killed() -> Result<()> {
 }
 
 #[test]
+fn a_worker_that_stands_still_is_replaced() -> Result<()> {
+    let scene = Scene::with_live_camera()?;
+    let stopped = scene.worker()?;
+    processes::signal(stopped, Signal::SIGSTOP);
+    wait_for("the camera to run in another worker", PATIENCE, || {
+        let is_new_worker = scene.server.workers().iter().any(|pid| *pid != stopped);
+        let camera = scene.camera("desk")?;
+        let has_frames = camera["stats"]["fps"].as_f64() > Some(0.0);
+        Ok((is_new_worker && camera["status"] == "running" && has_frames).then_some(()))
+    })?;
+    ensure!(!processes::is_running(stopped), "the one that stood still is still there");
+    Ok(())
+}
+
+#[test]
 fn the_worker_does_not_outlive_a_killed_server() -> Result<()> {
     let mut scene = Scene::with_live_camera()?;
     let worker = scene.worker()?;

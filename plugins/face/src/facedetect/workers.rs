@@ -12,6 +12,7 @@ use gst_video::VideoInfo;
 use vedette_models::ModelError;
 use vedette_models::detect::{DetectScratch, DetectedFace, Detector, DetectorOptions};
 use vedette_models::geometry::{Polygon, Rect};
+use vedette_models::owner::Owner;
 
 use crate::frame::{self, FrameError};
 use crate::instance::{ModelChoice, Shared};
@@ -44,6 +45,8 @@ struct Job {
     options: DetectorOptions,
     masks: Arc<[Polygon]>,
     answer: Arc<Answer>,
+    /// Whose frame it is.
+    owner: Owner,
 }
 
 /// What was seen in a frame, as soon as somebody has looked at it.
@@ -126,7 +129,7 @@ impl Workers {
         masks: Arc<[Polygon]>,
     ) -> Arc<Answer> {
         let answer = Arc::<Answer>::default();
-        let job = Job { buffer, info, options, masks, answer: Arc::clone(&answer) };
+        let job = Job { buffer, info, options, masks, answer: Arc::clone(&answer), owner: Owner::current() };
         if self.threads.is_empty() {
             // The system had no thread to give: then the camera's own does it.
             job.run(&self.detector, &mut DetectScratch::default());
@@ -151,6 +154,8 @@ impl Drop for Workers {
 
 impl Queue {
     fn work(&self, detector: &Detector) {
+        // It was started by a camera that will not be the only one it works for.
+        Owner::NOBODY.adopt();
         let mut scratch = DetectScratch::default();
         while let Some(job) = self.next() {
             job.run(detector, &mut scratch);
@@ -178,7 +183,8 @@ impl Queue {
 
 impl Job {
     fn run(self, detector: &Detector, scratch: &mut DetectScratch) {
-        let Self { buffer, info, options, masks, answer } = self;
+        let Self { buffer, info, options, masks, answer, owner } = self;
+        let _duty = owner.hire();
         // After a flush nobody waits for the answer.
         if Arc::strong_count(&answer) == 1 {
             return;

@@ -10,6 +10,7 @@ use thiserror::Error;
 use url::Url;
 use vedette_events::{GalleryPerson, GallerySnapshot};
 use vedette_models::gallery::{Gallery, GalleryError};
+use vedette_models::owner::Owner;
 use vedette_models::pack::{Pack, Packs};
 
 use crate::eventsink::{agent, without_secrets};
@@ -138,9 +139,13 @@ impl GallerySource {
             source.state.loaded(read_file(path, None)?);
         }
         let state = source.state.clone();
-        let watch = move || match place {
-            Place::File(path) => watch_file(&state, &path, seen),
-            Place::Http { url, authorization } => watch_server(&state, &url, authorization.as_deref()),
+        let watch = move || {
+            // It was started by a camera that will not be the only one it works for.
+            Owner::NOBODY.adopt();
+            match place {
+                Place::File(path) => watch_file(&state, &path, seen),
+                Place::Http { url, authorization } => watch_server(&state, &url, authorization.as_deref()),
+            }
         };
         std::thread::Builder::new()
             .name("vedette-gallery".into())
