@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use vedette_events::{CameraAssignment, CameraReport};
 
 use crate::camera::{Camera, Ending, Surroundings};
+use crate::leftovers::Leftovers;
 use crate::pipeline::Meter;
 use crate::spooled::SpoolDepth;
 
@@ -17,13 +18,15 @@ pub struct Worker {
     /// Threads that were asked to stop, by camera.
     endings: BTreeMap<String, Ending>,
     spool: SpoolDepth,
+    _leftovers: Leftovers,
 }
 
 impl Worker {
-    /// A worker without cameras.
+    /// A worker without cameras. What an earlier one left on disk is sent from now on.
     pub fn new(surroundings: Surroundings) -> Self {
         Self {
             spool: SpoolDepth::new(&surroundings.data_dir),
+            _leftovers: Leftovers::start(&surroundings.control_plane, &surroundings.data_dir),
             surroundings: Arc::new(surroundings),
             cameras: BTreeMap::new(),
             endings: BTreeMap::new(),
