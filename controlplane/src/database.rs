@@ -106,7 +106,10 @@ async fn connect_sqlite(file: &Path, max_connections: u32) -> Result<DatabaseCon
             // It is there by now. If it is deleted while the server runs, no empty one is to take its place.
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            // What a worker was told is stored it deletes: a power cut must not take it back, as Normal lets it do with
+            // the commits since the last checkpoint. Costs a commit one wait for the disk: of a batch of 50 events 6 ms
+            // in place of 1.3 on a virtual disk.
+            .synchronous(SqliteSynchronous::Full)
             // What is deleted is overwritten: people who were erased must not stay in pages nobody uses.
             .pragma("secure_delete", "ON")
             .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))

@@ -296,7 +296,7 @@ mod tests {
         for wrong in ["", "127.0.0.1:8000", "ftp://x", "http://x/?a=b", "http://user:pw@x"] {
             assert_eq!(control_plane_url(wrong), Err(AddressError::Url), "{wrong}");
         }
-        let plane = ControlPlane { url: "http://127.0.0.1:1".into(), token: String::new() };
+        let plane = ControlPlane { url: "http://127.0.0.1:1".into(), token: String::new(), events_uri: None };
         assert!(Pulse::new(plane.clone(), "host-1.example").is_ok());
         for wrong in ["", "..", "a/b", "größe"] {
             assert!(Pulse::new(plane.clone(), wrong).is_err(), "{wrong}");

@@ -63,6 +63,18 @@ pub struct ControlPlane {
     pub url: String,
     /// What the worker shows to be let in.
     pub token: String,
+    /// Where events go in place of its ingest route: a Redis stream it reads. May hold a password.
+    pub events_uri: Option<String>,
+}
+
+impl ControlPlane {
+    /// Where events go, and what is shown there.
+    pub fn events_to(&self) -> (String, Option<&str>) {
+        match &self.events_uri {
+            Some(uri) => (uri.clone(), None),
+            None => (format!("{}/api/ingest", self.url), Some(&self.token)),
+        }
+    }
 }
 
 /// One launch template.

@@ -19,6 +19,7 @@ mod foreign;
 pub mod heartbeat;
 pub mod journal;
 pub mod launch;
+mod leftovers;
 mod limits;
 pub mod memory;
 pub mod network;

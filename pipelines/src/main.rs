@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use gstvedette::eventsink::SpoolCourier;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -48,6 +49,11 @@ struct Arguments {
     )]
     token: Option<String>,
 
+    /// Where events go in place of the control plane: the Redis stream its setting events.redis_stream names, such as
+    /// redis://:PASSWORD@redis.example/0?stream=events; the environment is the safer place for it
+    #[arg(long = "events", value_name = "URI", env = "VEDETTE_EVENTS_URI", hide_env_values = true)]
+    events_uri: Option<String>,
+
     /// Name of this worker, unique among the control plane's workers [default: the host's name]
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
@@ -74,7 +80,11 @@ impl Arguments {
     /// The control plane, if it is given.
     fn control_plane(&self) -> anyhow::Result<Option<ControlPlane>> {
         let Some((url, token)) = self.url.as_ref().zip(self.token.as_ref()) else { return Ok(None) };
-        Ok(Some(ControlPlane { url: control_plane_url(url)?, token: token.clone() }))
+        if let Some(uri) = &self.events_uri {
+            SpoolCourier::new(uri, None).context("--events names nothing events can be sent to")?;
+        }
+        let (url, token) = (control_plane_url(url)?, token.clone());
+        Ok(Some(ControlPlane { url, token, events_uri: self.events_uri.clone() }))
     }
 }
 

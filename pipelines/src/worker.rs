@@ -9,6 +9,7 @@ use vedette_events::{CameraAssignment, CameraReport};
 
 use crate::camera::{Camera, Ending, Surroundings};
 use crate::crashes::{self, Crashes};
+use crate::leftovers::Leftovers;
 use crate::pipeline::Meter;
 use crate::spooled::SpoolDepth;
 
@@ -22,13 +23,15 @@ pub struct Worker {
     crashes: Crashes,
     /// Work that took too long when it was looked at last.
     suspect: Option<u64>,
+    _leftovers: Leftovers,
 }
 
 impl Worker {
-    /// A worker without cameras, which knows of earlier workers' ends.
+    /// A worker without cameras, which knows of earlier workers' ends. What one of them left on disk is sent from now on.
     pub fn new(surroundings: Surroundings, crashes: Crashes) -> Self {
         Self {
             spool: SpoolDepth::new(&surroundings.data_dir),
+            _leftovers: Leftovers::start(&surroundings.control_plane, &surroundings.data_dir),
             surroundings: Arc::new(surroundings),
             cameras: BTreeMap::new(),
             endings: BTreeMap::new(),

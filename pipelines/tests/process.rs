@@ -131,6 +131,9 @@ fn a_wrong_start_is_explained() {
     let log = refused(worker(&plane, &data).args(["--id", "a/b"]));
     assert!(log.contains("a/b") || log.contains("--id"), "{log}");
 
+    let log = refused(worker(&plane, &data).env("VEDETTE_EVENTS_URI", "redis://:hunter2@redis.example/0"));
+    assert!(log.contains("--events") && log.contains("stream=") && !log.contains("hunter2"), "{log}");
+
     let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_vedette-worker"));
     elsewhere.args(["--url", "plane.example:8000", "--token", "hunter2", "--data-dir"]).arg(data.path());
     let log = refused(&mut elsewhere);
@@ -142,9 +145,17 @@ fn help_names_everything_and_shows_no_token() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vedette-worker"));
     let output = command.arg("--help").env("VEDETTE_WORKER_TOKEN", "hunter2").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    for flag in
-        ["--url", "--token", "--id", "--data-dir", "--exit-with-stdin", "--version", "VEDETTE_WORKER_TOKEN"]
-    {
+    for flag in [
+        "--url",
+        "--token",
+        "--events",
+        "--id",
+        "--data-dir",
+        "--exit-with-stdin",
+        "--version",
+        "VEDETTE_WORKER_TOKEN",
+        "VEDETTE_EVENTS_URI",
+    ] {
         assert!(help.contains(flag), "{flag} in {help}");
     }
     assert!(!help.contains("hunter2"), "{help}");

@@ -129,7 +129,7 @@ fn a_looped_file_goes_on_at_its_own_speed() {
     let clip = Clip::of_test_pictures(25).write(&folder.path().join("clip.mp4"));
     let url = file_url(&clip);
     let camera = CameraAssignment { looped: true, ..assignment("cam_01", 1, &url) };
-    let plane = ControlPlane { url: "http://127.0.0.1:9".into(), token: TOKEN.into() };
+    let plane = ControlPlane { url: "http://127.0.0.1:9".into(), token: TOKEN.into(), events_uri: None };
     let pipeline = Pipeline::build(&Source::parse(&url).unwrap(), &camera, &plane, folder.path()).unwrap();
     pipeline.start().unwrap();
     let begun = Instant::now();

@@ -14,7 +14,8 @@ use vedette_pipelines::source::Source;
 
 fn built(url: &str, looped: bool) -> Result<gst::Pipeline, LaunchError> {
     elements::init().unwrap();
-    let plane = ControlPlane { url: "http://plane.example:8000".into(), token: TOKEN.into() };
+    let plane =
+        ControlPlane { url: "http://plane.example:8000".into(), token: TOKEN.into(), events_uri: None };
     let camera = vedette_events::CameraAssignment { looped, ..assignment("cam_01", 1, url) };
     Plan::new(&Source::parse(url).unwrap(), &camera, Some(&plane), Path::new("/tmp/vedette-data"))?.build()
 }

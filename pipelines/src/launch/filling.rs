@@ -31,7 +31,7 @@ impl Filling {
         Self { element, property, value: value.to_owned(), shown: MASK.to_owned() }
     }
 
-    /// The address of a camera, whose query may hold a password.
+    /// An address, which may hold a password.
     fn location(element: &'static str, property: &'static str, value: &str) -> Self {
         Self { element, property, value: value.to_owned(), shown: redact(value) }
     }
@@ -155,14 +155,16 @@ pub(super) fn of_control_plane(
     control_plane: &ControlPlane,
     spool_dir: &std::path::Path,
 ) -> Vec<Filling> {
-    vec![
+    let (events_uri, events_token) = control_plane.events_to();
+    let mut fillings = vec![
         Filling::new("match", "gallery", format!("{}/api/gallery", control_plane.url)),
         Filling::secret("match", "token", &control_plane.token),
-        Filling::new("sink", "uri", format!("{}/api/ingest", control_plane.url)),
-        Filling::secret("sink", "token", &control_plane.token),
+        Filling::location("sink", "uri", &events_uri),
         Filling::new("sink", "camera-id", &camera.camera_id),
         Filling::new("sink", "spool-dir", spool_dir.display()),
-    ]
+    ];
+    fillings.extend(events_token.map(|token| Filling::secret("sink", "token", token)));
+    fillings
 }
 
 /// Areas as `facedetect` takes them: `x%,y%` of each corner, a semicolon between two areas.

@@ -46,7 +46,7 @@ pub fn file_url(path: &Path) -> String {
 
 pub fn surroundings(url: &str, data_dir: &Path, news: &Arc<News>) -> Surroundings {
     Surroundings {
-        control_plane: ControlPlane { url: url.into(), token: TOKEN.into() },
+        control_plane: ControlPlane { url: url.into(), token: TOKEN.into(), events_uri: None },
         data_dir: data_dir.into(),
         patience: Patience::default(),
         news: Arc::clone(news),

@@ -264,6 +264,76 @@ fn an_event_the_server_refuses_is_set_aside_and_the_others_go_on() {
 }
 
 #[test]
+fn a_proxy_without_its_control_plane_costs_no_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = AtomicU64::new(0);
+    // What proxies say while what is behind them is replaced.
+    let server = Server::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Answer::status(404),
+        1 => Answer::status(405),
+        2 => Answer::status(502),
+        _ => Answer::status(200),
+    });
+    let uri = format!("http://{}/ingest", server.address);
+    let feed = Feed::start(&format!("eventsink uri={uri} spool-dir={} sync=false", dir.path().display()));
+    feed.push(0, &[Seen::new(1, Some("Ada"))], &[]);
+    let bodies: Vec<String> = (0..4).map(|_| server.next().body).collect();
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    let messages = feed.end();
+    assert!(common::warnings(&messages).iter().any(|text| text.contains("404")), "it is told");
+    until("an empty spool", || spooled(dir.path()) == 0);
+    assert!(!dir.path().join("rejected").exists());
+}
+
+#[test]
+fn what_is_too_large_for_the_receiver_arrives_in_parts_and_without_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = Arc::new(Mutex::new(Vec::<FaceEvent>::new()));
+    let took = taken.clone();
+    let server = Server::start(move |request| {
+        if request.body.len() > 1500 {
+            return Answer::status(413);
+        }
+        let lines = request.body.lines().map(|line| serde_json::from_str::<FaceEvent>(line).unwrap());
+        took.lock().unwrap().extend(lines);
+        Answer::status(200)
+    });
+    let uri = format!("http://{}/ingest", server.address);
+    let feed = Feed::start(&format!(
+        "eventsink name=sink uri={uri} spool-dir={} snapshots=true sync=false",
+        dir.path().display()
+    ));
+    let faces: Vec<Seen> = (1..6).map(|track| Seen::new(track, Some("unknown"))).collect();
+    feed.push(0, &faces, &[]);
+    assert_eq!(error_of(&feed.end()), None);
+    let taken = taken.lock().unwrap();
+    let ids: std::collections::BTreeSet<_> = taken.iter().map(|event| event.event_id).collect();
+    assert_eq!((ids.len(), taken.len()), (10, 10), "each once");
+    assert!(taken.iter().all(|event| event.snapshot.is_none()));
+    assert_eq!(spooled(dir.path()), 0);
+    let stats = |name| feed.running.stats("sink").get::<u64>(name).unwrap();
+    assert_eq!((stats("delivered"), stats("pictures-lost"), stats("rejected")), (10, 5, 0));
+}
+
+#[test]
+fn a_full_spool_keeps_events_and_lets_pictures_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let uri = format!("http://{}/ingest", free_address());
+    let feed = Feed::start(&format!(
+        "eventsink name=sink uri={uri} spool-dir={} spool-max-bytes=24000 snapshots=true sync=false",
+        dir.path().display()
+    ));
+    let faces: Vec<Seen> = (1..8).map(|track| Seen::new(track, Some("unknown"))).collect();
+    feed.push(0, &faces, &[]);
+    feed.await_warning("spool-max-bytes");
+    let stats = |name| feed.running.stats("sink").get::<u64>(name).unwrap();
+    until("every event", || stats("events") == 7);
+    assert!(stats("pictures-lost") > 0);
+    assert!(stats("spool-bytes") <= 24_000);
+    assert_eq!((spooled(dir.path()), stats("lost")), (5, 0), "two more wait in memory");
+}
+
+#[test]
 fn targets_that_cannot_be_are_refused_at_the_start() {
     for (uri, says) in [
         ("nonsense", "stdout:"),

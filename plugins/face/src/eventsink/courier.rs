@@ -1,48 +1,29 @@
 //! Carries records to a receiver that may be away for a while: a thread, a bounded queue in memory and, if
-//! set, a spool on disk that has no bound but the disk.
+//! set, a spool on disk with a limit of its own.
 //!
 //! With a spool an event lies on disk before the stream goes on and leaves it only when the receiver has
-//! acknowledged it. Without one the newest records are kept in memory as far as they fit.
+//! acknowledged it. Without one, or when the disk has no room even without pictures, the newest records are kept in
+//! memory as far as they fit.
 
-use std::collections::VecDeque;
+mod queue;
+
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
+pub(super) use queue::Figures;
+use queue::{Entry, Queue, SPOOLED_IDS, Shortage};
 
 use super::delivery::Record;
-use super::spool::Spool;
+use super::handover::{BATCH_BYTES, BATCH_RECORDS, Handover, Parcel, Transport, hand_over};
+use super::spool::{Claim, Fetched, Kept, Spool};
 
-/// Records sent in one go.
-const BATCH_RECORDS: usize = 50;
-/// Bytes from which a batch is full.
-const BATCH_BYTES: usize = 1 << 20;
-/// Bytes of undelivered records kept in memory.
-const MEMORY_BYTES: usize = 32 << 20;
-/// Ids of spooled events kept in memory; the rest is found on disk again when these are sent.
-const SPOOLED_IDS: usize = 10_000;
 /// Pause after the first failed attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause: a receiver that is back is found within this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// How an attempt to send went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The receiver has the records.
-    Accepted,
-    /// The receiver will never take one of them.
-    Refused(String),
-    /// The receiver cannot take them now.
-    Unavailable(String),
-}
-
-/// A way to a receiver.
-pub(super) trait Transport: Send {
-    /// Sends lines in one go; none or all of them count as sent.
-    fn send(&mut self, lines: &[&str]) -> Outcome;
-}
+/// How often one asks whether another courier has left the spool.
+const CLAIM_PAUSE: Duration = Duration::from_millis(250);
 
 /// What the owner should tell the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,37 +32,6 @@ pub(super) enum Trouble {
     Warning(String),
     /// The receiver is back.
     Recovered(String),
-}
-
-/// Counts since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Figures {
-    /// Acknowledged by the receiver.
-    pub(super) delivered: u64,
-    /// Waiting.
-    pub(super) pending: u64,
-    /// Refused for good.
-    pub(super) rejected: u64,
-    /// Lost because memory ran full.
-    pub(super) lost: u64,
-}
-
-enum Entry {
-    Memory(Record),
-    Spooled(Uuid),
-}
-
-#[derive(Default)]
-struct Queue {
-    entries: VecDeque<Entry>,
-    memory_bytes: usize,
-    /// The disk holds more than `entries` names.
-    more_on_disk: bool,
-    in_flight: usize,
-    in_flight_in_memory: usize,
-    away: bool,
-    closing: bool,
-    figures: Figures,
 }
 
 struct Shared {
@@ -100,6 +50,14 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>, timeout: Duration) -> MutexGuard<'a, Queue> {
+        self.changed.wait_timeout(queue, timeout).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn spool_name(&self) -> String {
+        self.spool.as_ref().map(|spool| spool.dir().display().to_string()).unwrap_or_default()
+    }
 }
 
 impl Courier {
@@ -112,27 +70,52 @@ impl Courier {
     ) -> io::Result<Self> {
         let queue = Mutex::new(Queue { more_on_disk: spool.is_some(), ..Queue::default() });
         let shared = Arc::new(Shared { queue, changed: Condvar::new(), spool, target });
-        let round = Round { shared: shared.clone(), transport, trouble: Box::new(trouble) };
+        let round = Round {
+            shared: shared.clone(),
+            transport,
+            trouble: Box::new(trouble),
+            told_of_unreadable: false,
+        };
         std::thread::Builder::new().name("vedette-events".into()).spawn(move || round.run())?;
         Ok(Self { shared })
     }
 
     /// Takes charge of a record. Never waits for the receiver.
     pub(super) fn take(&self, record: Record) {
-        let spooled = match self.shared.spool.as_ref().filter(|_| record.lasting) {
-            // A full disk must not lose the event while memory has room.
-            Some(spool) => spool.put(record.id, &record.line).is_ok(),
-            None => false,
-        };
+        let spool = self.shared.spool.as_ref().filter(|_| record.lasting);
+        let kept = spool.map(|spool| (spool.keep(record.id, &record.line), spool));
         let mut queue = self.shared.lock();
-        if spooled && (queue.more_on_disk || queue.entries.len() >= SPOOLED_IDS) {
-            queue.more_on_disk = true;
-        } else if spooled {
-            queue.entries.push_back(Entry::Spooled(record.id));
-        } else {
-            queue.memory_bytes += record.line.len();
-            queue.entries.push_back(Entry::Memory(record));
-            queue.make_room();
+        match kept {
+            Some((Ok(Kept::Whole), spool)) => {
+                if queue.shortage != Shortage::None && spool.is_roomy() {
+                    queue.shortage = Shortage::None;
+                }
+                queue.push_spooled(record.id);
+            }
+            Some((Ok(Kept::WithoutPicture), _)) => {
+                queue.figures.pictures_lost += 1;
+                queue.grow_short(Shortage::Pictures, || {
+                    format!(
+                        "the spool folder {} has no room for pictures: events are kept without them; see why \
+                         {} does not take events, or raise spool-max-bytes",
+                        self.shared.spool_name(),
+                        self.shared.target
+                    )
+                });
+                queue.push_spooled(record.id);
+            }
+            Some((Err(error), _)) => {
+                // A full disk must not lose the event while memory has room.
+                queue.grow_short(Shortage::Disk, || {
+                    format!(
+                        "cannot keep events in the spool folder {} ({error}): they are kept in memory, which \
+                         does not outlive the program; free or grant space for it",
+                        self.shared.spool_name()
+                    )
+                });
+                queue.push_in_memory(record);
+            }
+            None => queue.push_in_memory(record),
         }
         drop(queue);
         self.shared.changed.notify_all();
@@ -145,16 +128,16 @@ impl Courier {
         let mut queue = self.shared.lock();
         while !queue.is_settled() {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            let waited = self.shared.changed.wait_timeout(queue, left);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue = self.shared.wait(queue, left);
         }
         queue.in_memory()
     }
 
     pub(super) fn figures(&self) -> Figures {
+        let spool_bytes = self.shared.spool.as_ref().map(Spool::used_bytes).unwrap_or_default();
         let queue = self.shared.lock();
         let pending = queue.entries.len() + queue.in_flight;
-        Figures { pending: pending as u64, ..queue.figures }
+        Figures { pending: pending as u64, spool_bytes, ..queue.figures }
     }
 }
 
@@ -166,43 +149,17 @@ impl Drop for Courier {
     }
 }
 
-impl Queue {
-    fn is_done(&self) -> bool {
-        self.entries.is_empty() && self.in_flight == 0 && !self.more_on_disk
-    }
-
-    /// Whether there is nothing to wait for: all is delivered, or safe on disk while the receiver is away.
-    fn is_settled(&self) -> bool {
-        self.is_done() || (self.away && self.in_memory() == 0)
-    }
-
-    fn in_memory(&self) -> usize {
-        let waiting = self.entries.iter().filter(|entry| matches!(entry, Entry::Memory(_)));
-        waiting.count() + self.in_flight_in_memory
-    }
-
-    /// Lets the oldest records in memory go until the rest fits.
-    fn make_room(&mut self) {
-        while self.memory_bytes > MEMORY_BYTES {
-            let oldest = self.entries.iter().position(|entry| matches!(entry, Entry::Memory(_)));
-            let Some(Entry::Memory(record)) = oldest.and_then(|index| self.entries.remove(index)) else {
-                return;
-            };
-            self.memory_bytes -= record.line.len();
-            self.figures.lost += 1;
-        }
-    }
-}
-
 /// The thread's end.
 struct Round {
     shared: Arc<Shared>,
     transport: Box<dyn Transport>,
     trouble: Box<dyn Fn(Trouble) + Send>,
+    told_of_unreadable: bool,
 }
 
 impl Round {
     fn run(mut self) {
+        let Some(_claim) = self.claim_spool() else { return };
         while let Some(batch) = self.next_batch() {
             self.deliver(batch);
             let mut queue = self.shared.lock();
@@ -212,27 +169,71 @@ impl Round {
         }
     }
 
-    /// Waits for something to send; `None` when the owner is gone.
-    fn next_batch(&self) -> Option<Vec<(Record, bool)>> {
+    /// Waits until no other courier is busy with the spool, whose events would be sent twice; `None` when the owner is
+    /// gone before.
+    fn claim_spool(&self) -> Option<Option<Claim>> {
+        let shared = self.shared.clone();
+        let Some(spool) = &shared.spool else { return Some(None) };
         loop {
-            let mut troubles = Vec::new();
-            let mut queue = self.shared.lock();
-            while !queue.closing && queue.entries.is_empty() && !queue.more_on_disk {
-                queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let claim = Claim::of(spool.dir());
+            let mut queue = shared.lock();
+            if queue.closing {
+                return None;
+            }
+            queue.waits_for_claim = matches!(claim, Ok(None));
+            match claim {
+                Ok(Some(claim)) => return Some(Some(claim)),
+                Ok(None) => {
+                    shared.changed.notify_all();
+                    drop(shared.wait(queue, CLAIM_PAUSE));
+                    self.tell_warnings();
+                }
+                Err(error) => {
+                    // Events twice count once; none at all would be worse.
+                    queue.warnings.push(format!("cannot lock the spool folder: {error}; going on without"));
+                    return Some(None);
+                }
+            }
+        }
+    }
+
+    /// Whoever is told may ask for the figures: not under the lock.
+    fn tell_warnings(&self) {
+        let warnings = std::mem::take(&mut self.shared.lock().warnings);
+        warnings.into_iter().for_each(|text| (self.trouble)(Trouble::Warning(text)));
+    }
+
+    /// Waits for something to send; `None` when the owner is gone.
+    fn next_batch(&mut self) -> Option<Vec<Parcel>> {
+        let shared = self.shared.clone();
+        loop {
+            let mut queue = shared.lock();
+            while !queue.closing
+                && queue.entries.is_empty()
+                && !queue.more_on_disk
+                && queue.warnings.is_empty()
+            {
+                let Some(at) = queue.look_again_at else {
+                    queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                };
+                match at.checked_duration_since(Instant::now()) {
+                    Some(left) => queue = shared.wait(queue, left),
+                    None => (queue.look_again_at, queue.more_on_disk) = (None, true),
+                }
             }
             if queue.closing {
                 return None;
             }
             if queue.entries.is_empty() {
-                self.rescan(&mut queue, &mut troubles);
+                self.rescan(&mut queue);
             }
-            let batch = self.take_batch(&mut queue, &mut troubles);
+            let batch = self.take_batch(&mut queue);
             queue.in_flight = batch.len();
-            queue.in_flight_in_memory = batch.iter().filter(|(_, spooled)| !spooled).count();
-            // Whoever is told may ask for the figures: not under the lock.
+            queue.in_flight_in_memory = batch.iter().filter(|parcel| !parcel.spooled).count();
             drop(queue);
-            self.shared.changed.notify_all();
-            troubles.into_iter().for_each(|text| (self.trouble)(Trouble::Warning(text)));
+            shared.changed.notify_all();
+            self.tell_warnings();
             if !batch.is_empty() {
                 return Some(batch);
             }
@@ -241,7 +242,7 @@ impl Round {
 
     /// Finds events on disk that nobody in this process remembers. Runs under the lock: nothing is added
     /// meanwhile that would be found twice.
-    fn rescan(&self, queue: &mut Queue, troubles: &mut Vec<String>) {
+    fn rescan(&self, queue: &mut Queue) {
         queue.more_on_disk = false;
         let Some(spool) = &self.shared.spool else { return };
         match spool.scan(SPOOLED_IDS) {
@@ -249,82 +250,79 @@ impl Round {
                 queue.entries.extend(ids.into_iter().map(Entry::Spooled));
                 queue.more_on_disk = more;
             }
-            Err(error) => troubles.push(format!("cannot list the spool folder: {error}")),
+            Err(error) => {
+                queue.warnings.push(format!("cannot list the spool folder: {error}"));
+                queue.look_again();
+            }
         }
     }
 
-    fn take_batch(&self, queue: &mut Queue, troubles: &mut Vec<String>) -> Vec<(Record, bool)> {
+    fn take_batch(&mut self, queue: &mut Queue) -> Vec<Parcel> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
-            let (record, spooled) = match queue.entries.pop_front() {
+            let parcel = match queue.entries.pop_front() {
                 None => break,
                 Some(Entry::Memory(record)) => {
                     queue.memory_bytes -= record.line.len();
-                    (record, false)
+                    Parcel { record, spooled: false }
                 }
-                Some(Entry::Spooled(id)) => match self.shared.spool.as_ref().map(|spool| spool.read(id)) {
-                    Some(Ok(Some(line))) => (Record { id, line, lasting: true }, true),
-                    Some(Err(error)) => {
-                        troubles.push(format!("cannot read event {id} from the spool: {error}"));
+                Some(Entry::Spooled(id)) => match self.shared.spool.as_ref().map(|spool| spool.fetch(id)) {
+                    Some(Fetched::Line(line)) => {
+                        Parcel { record: Record { id, line, lasting: true }, spooled: true }
+                    }
+                    Some(Fetched::Damaged(text)) => {
+                        queue.warnings.push(text);
                         continue;
                     }
-                    Some(Ok(None)) | None => continue,
+                    Some(Fetched::Unreadable(error)) => {
+                        if !std::mem::replace(&mut self.told_of_unreadable, true) {
+                            let text =
+                                format!("cannot read event {id} from the spool: {error}; it is tried again");
+                            queue.warnings.push(text);
+                        }
+                        queue.look_again();
+                        continue;
+                    }
+                    Some(Fetched::Gone) | None => continue,
                 },
             };
-            bytes += record.line.len();
-            batch.push((record, spooled));
+            bytes += parcel.record.line.len();
+            batch.push(parcel);
         }
         batch
     }
 
     /// Sends until the receiver has taken or refused every record, or the owner is gone.
-    fn deliver(&mut self, batch: Vec<(Record, bool)>) {
+    fn deliver(&mut self, mut batch: Vec<Parcel>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let lines: Vec<&str> = batch.iter().map(|(record, _)| record.line.as_str()).collect();
-            match self.transport.send(&lines) {
-                Outcome::Accepted => {
-                    self.recovered();
-                    return batch.iter().for_each(|(record, spooled)| self.acknowledged(record.id, *spooled));
-                }
-                Outcome::Refused(reason) if batch.len() == 1 => {
-                    self.recovered();
-                    return batch
-                        .iter()
-                        .for_each(|(record, spooled)| self.refused(record, *spooled, &reason));
-                }
-                Outcome::Refused(_) => {
-                    // One of them is at fault: each goes on its own, so that the rest arrives.
-                    return batch.into_iter().for_each(|record| self.deliver(vec![record]));
-                }
-                Outcome::Unavailable(reason) => {
-                    if !self.wait_out(&reason, pause) {
-                        return;
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+            let (spool, target) = (self.shared.spool.as_ref(), &self.shared.target);
+            let handover = hand_over(&mut *self.transport, spool, target, batch);
+            if self.count(&handover) > 0 || handover.left.is_none() {
+                self.recovered();
+                pause = FIRST_PAUSE;
             }
+            handover.troubles.into_iter().for_each(|text| (self.trouble)(Trouble::Warning(text)));
+            let Some((left, reason)) = handover.left else { return };
+            batch = left;
+            if !self.wait_out(&reason, pause) {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    fn acknowledged(&self, id: Uuid, spooled: bool) {
-        if spooled && let Some(Err(error)) = self.shared.spool.as_ref().map(|spool| spool.remove(id)) {
-            (self.trouble)(Trouble::Warning(format!("cannot remove event {id} from the spool: {error}")));
-        }
-        self.shared.lock().figures.delivered += 1;
-    }
-
-    fn refused(&self, record: &Record, spooled: bool, reason: &str) {
-        let fate =
-            match self.shared.spool.as_ref().filter(|_| spooled).map(|spool| spool.set_aside(record.id)) {
-                Some(Ok(())) => "it is set aside in the spool's folder `rejected`".into(),
-                Some(Err(error)) => format!("it cannot be set aside: {error}"),
-                None => "it is dropped, set spool-dir to keep such events".into(),
-            };
-        let (id, target) = (record.id, &self.shared.target);
-        (self.trouble)(Trouble::Warning(format!("{target} does not take event {id} ({reason}): {fate}")));
-        self.shared.lock().figures.rejected += 1;
+    /// Takes over what a handover did; answers of how many records the receiver has disposed.
+    fn count(&self, handover: &Handover) -> u64 {
+        let mut queue = self.shared.lock();
+        queue.figures.delivered += handover.delivered;
+        queue.figures.rejected += handover.rejected;
+        queue.figures.pictures_lost += handover.without_picture;
+        let left = handover.left.as_ref().map_or(&[][..], |(left, _)| left.as_slice());
+        queue.in_flight = left.len();
+        queue.in_flight_in_memory = left.iter().filter(|parcel| !parcel.spooled).count();
+        handover.delivered + handover.rejected
     }
 
     fn recovered(&self) {
@@ -336,24 +334,26 @@ impl Round {
 
     /// Pauses after a failed attempt; false when the owner is gone.
     fn wait_out(&self, reason: &str, pause: Duration) -> bool {
-        let mut queue = self.shared.lock();
-        if !std::mem::replace(&mut queue.away, true) {
-            drop(queue);
+        if !std::mem::replace(&mut self.shared.lock().away, true) {
             let keeping = if self.shared.spool.is_some() { "on disk" } else { "in memory" };
             let target = &self.shared.target;
             let text =
                 format!("cannot send events to {target}: {reason}; they are kept {keeping} and sent later");
             (self.trouble)(Trouble::Warning(text));
             self.shared.changed.notify_all();
-            queue = self.shared.lock();
         }
         let deadline = Instant::now() + pause;
-        while !queue.closing {
+        loop {
+            self.tell_warnings();
+            let queue = self.shared.lock();
+            if queue.closing {
+                return false;
+            }
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { return true };
-            let waited = self.shared.changed.wait_timeout(queue, left);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if queue.warnings.is_empty() {
+                drop(self.shared.wait(queue, left));
+            }
         }
-        false
     }
 }
 

@@ -10,10 +10,11 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::courier::{Courier, Figures, Trouble};
+use super::handover::Transport;
 use super::http::HttpTransport;
 use super::redis::RedisTransport;
 use super::spool::Spool;
-use super::target::{Target, TargetError};
+use super::target::{Remote, Target, TargetError};
 
 /// One line to deliver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct DeliverySettings {
     pub(super) uri: String,
     pub(super) token: Option<String>,
     pub(super) spool_dir: Option<PathBuf>,
+    /// 0 = no limit.
+    pub(super) spool_max_bytes: u64,
 }
 
 /// Delivery that cannot begin or go on.
@@ -75,24 +78,20 @@ impl Delivery {
         let target = Target::parse(&settings.uri)?;
         let shown = target.to_string();
         let spool = match &settings.spool_dir {
-            Some(dir) if target.is_remote() => {
+            Some(dir) if matches!(target, Target::Remote(_)) => {
                 let failed = |source| DeliveryError::Spool { dir: dir.display().to_string(), source };
-                Some(Spool::open(dir).map_err(failed)?)
+                Some(Spool::open(dir, settings.spool_max_bytes).map_err(failed)?)
             }
             _ => None,
         };
-        let transport: Box<dyn super::courier::Transport> = match target {
+        let transport = match target {
             Target::Stdout => return Ok(Self::Stdout),
             Target::File(path) => {
                 let opened = File::options().append(true).create(true).open(&path);
                 let file = opened.map_err(|source| DeliveryError::Write { target: shown, source })?;
                 return Ok(Self::File { path, file });
             }
-            Target::Http(url) => Box::new(HttpTransport::new(&url, settings.token.as_deref())),
-            Target::Redis { server, stream } => Box::new(
-                RedisTransport::new(server.as_str(), stream, settings.token.as_deref())
-                    .map_err(|reason| DeliveryError::Transport { target: shown.clone(), reason })?,
-            ),
+            Target::Remote(remote) => way_to(&remote, settings.token.as_deref())?,
         };
         let courier = Courier::start(transport, spool, shown, trouble).map_err(DeliveryError::Thread)?;
         Ok(Self::Courier(Arc::new(courier)))
@@ -129,6 +128,17 @@ impl Delivery {
     }
 }
 
+/// The way to a receiver on a network; nothing is sent yet.
+pub(super) fn way_to(remote: &Remote, token: Option<&str>) -> Result<Box<dyn Transport>, DeliveryError> {
+    Ok(match remote {
+        Remote::Http(url) => Box::new(HttpTransport::new(url, token)),
+        Remote::Redis { server, stream } => {
+            let made = RedisTransport::new(server.as_str(), stream.clone(), token);
+            Box::new(made.map_err(|reason| DeliveryError::Transport { target: remote.to_string(), reason })?)
+        }
+    })
+}
+
 /// One write for the whole line: lines of several sinks on one pipe do not mix.
 fn write_line(writer: &mut impl io::Write, line: &str) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(line.len() + 1);
@@ -144,7 +154,7 @@ mod tests {
     use super::*;
 
     fn settings(uri: String) -> DeliverySettings {
-        DeliverySettings { uri, token: None, spool_dir: None }
+        DeliverySettings { uri, token: None, spool_dir: None, spool_max_bytes: 0 }
     }
 
     #[test]

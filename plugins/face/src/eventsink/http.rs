@@ -5,7 +5,7 @@ use std::time::Duration;
 use ureq::Agent;
 use url::Url;
 
-use super::courier::{Outcome, Transport};
+use super::handover::{Outcome, Transport};
 use super::target::without_secrets;
 
 /// A receiver that does not answer the connection within this time is away.
@@ -62,15 +62,20 @@ impl Transport for HttpTransport {
     }
 }
 
+/// Final is only what an ingest route says of an event. Everything else may come from a proxy in front of one that is
+/// being replaced just now, or set wrongly, and passes.
 fn by_status(status: u16) -> Outcome {
     match status {
         200..=299 => Outcome::Accepted,
+        400 | 422 => Outcome::Refused(format!("it answers {status}")),
+        413 => Outcome::TooLarge("it answers 413, and cannot be sent in smaller parts".into()),
         401 | 403 => {
             Outcome::Unavailable(format!("it answers {status}, set the token property to a valid token"))
         }
         408 | 429 | 500..=599 => Outcome::Unavailable(format!("it answers {status}")),
-        400..=499 => Outcome::Refused(format!("it answers {status}")),
-        _ => Outcome::Unavailable(format!("it answers {status}, which is not the answer of an ingest route")),
+        _ => Outcome::Unavailable(format!(
+            "it answers {status}, which is not the answer of an ingest route: see the uri property, and proxies between"
+        )),
     }
 }
 
@@ -88,11 +93,12 @@ mod tests {
         for status in [200, 201, 204] {
             assert_eq!(by_status(status), Outcome::Accepted);
         }
-        for status in [302, 401, 403, 408, 429, 500, 503] {
+        for status in [302, 401, 403, 404, 405, 408, 410, 411, 421, 429, 500, 502, 503] {
             assert!(matches!(by_status(status), Outcome::Unavailable(_)), "{status}");
         }
-        for status in [400, 404, 413, 422] {
+        for status in [400, 422] {
             assert!(matches!(by_status(status), Outcome::Refused(_)), "{status}");
         }
+        assert!(matches!(by_status(413), Outcome::TooLarge(_)));
     }
 }

@@ -22,7 +22,7 @@ use vedette_events::FrameSize;
 use super::EventFormat;
 use super::courier::Trouble;
 use super::delivery::{Delivery, DeliveryError, Record};
-use super::settings::Settings;
+use super::settings::{SPOOL_MAX_BYTES, Settings};
 use super::snapshot;
 use super::tracks::{Moment, Policy, Report, Tracks};
 use crate::frame::{self, FrameTime};
@@ -79,6 +79,11 @@ pub struct EventSink {
         name = "spool-dir", get, set, type = Option<String>, member = spool_dir, mutable_ready,
         nick = "Spool folder",
         blurb = "Folder that keeps events on disk until the receiver has acknowledged them (http and redis); unset = in memory only"
+    )]
+    #[property(
+        name = "spool-max-bytes", get, set, type = u64, member = spool_max_bytes, default = SPOOL_MAX_BYTES, mutable_ready,
+        nick = "Spool limit",
+        blurb = "Bytes of events in the spool folder: in the last quarter they are kept without pictures, then new ones in memory; 0 = no limit"
     )]
     #[property(
         name = "snapshots", get, set, type = bool, member = snapshots, default = false, mutable_ready,
@@ -291,7 +296,9 @@ impl EventSink {
         structure.set("delivered", delivery.delivered);
         structure.set("pending", delivery.pending);
         structure.set("rejected", delivery.rejected);
+        structure.set("pictures-lost", delivery.pictures_lost);
         structure.set("lost", delivery.lost);
+        structure.set("spool-bytes", delivery.spool_bytes);
         structure
     }
 

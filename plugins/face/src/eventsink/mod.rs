@@ -11,8 +11,10 @@
 mod courier;
 mod delivery;
 mod frame_json;
+mod handover;
 mod http;
 mod imp;
+mod leftover;
 mod redis;
 mod settings;
 mod snapshot;
@@ -24,6 +26,7 @@ use gst::glib;
 use gst::prelude::*;
 
 pub(crate) use http::agent;
+pub use leftover::{SpoolCourier, SpoolCourierError};
 pub(crate) use target::without_secrets;
 
 /// What a line is about.

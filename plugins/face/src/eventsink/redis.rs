@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{Client, Connection, IntoConnectionInfo as _};
 
-use super::courier::{Outcome, Transport};
+use super::handover::{Outcome, Transport};
 
 /// A server that does not answer within this time is away.
 const TIMEOUT: Duration = Duration::from_secs(5);

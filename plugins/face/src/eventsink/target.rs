@@ -12,6 +12,13 @@ pub(super) enum Target {
     Stdout,
     /// One line each at the end of a file.
     File(PathBuf),
+    /// Over a network.
+    Remote(Remote),
+}
+
+/// A receiver that may be away for a while.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Remote {
     /// Posted as lines of JSON.
     Http(Url),
     /// Added to a Redis stream.
@@ -51,32 +58,35 @@ impl Target {
                 .filter(|path| path.file_name().is_some())
                 .map(Self::File)
                 .ok_or_else(|| TargetError::File(uri.into())),
-            "http" | "https" => Ok(Self::Http(url)),
+            "http" | "https" => Ok(Self::Remote(Remote::Http(url))),
             "redis" | "rediss" => {
                 let stream = url.query_pairs().find(|(key, _)| key == "stream");
                 let stream = stream.map(|(_, name)| name.into_owned()).filter(|name| !name.is_empty());
                 let mut server = url.clone();
                 server.set_query(None);
-                Ok(Self::Redis { server, stream: stream.ok_or(TargetError::NoStream)? })
+                Ok(Self::Remote(Remote::Redis { server, stream: stream.ok_or(TargetError::NoStream)? }))
             }
             other => Err(TargetError::Scheme(other.into())),
         }
     }
-
-    /// Whether the receiver is somewhere else and may be away for a while.
-    pub(super) fn is_remote(&self) -> bool {
-        matches!(self, Self::Http(_) | Self::Redis { .. })
-    }
 }
 
 impl std::fmt::Display for Target {
-    /// Names the target without user, password and query, which may hold secrets.
+    /// Names the target without secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stdout => f.write_str("standard output"),
             Self::File(path) => path.display().fmt(f),
-            Self::Http(url) | Self::Redis { server: url, .. } => f.write_str(&without_secrets(url.as_str())),
+            Self::Remote(remote) => remote.fmt(f),
         }
+    }
+}
+
+impl std::fmt::Display for Remote {
+    /// Names the receiver without user, password and query, which may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Http(url) | Self::Redis { server: url, .. }) = self;
+        f.write_str(&without_secrets(url.as_str()))
     }
 }
 
@@ -103,9 +113,10 @@ mod tests {
         assert!(Target::parse("stdout:").unwrap() == Target::Stdout);
         let file = Target::parse("file:///tmp/a%20b.jsonl").unwrap();
         assert!(file == Target::File("/tmp/a b.jsonl".into()));
-        assert!(Target::parse("https://example.test/api/ingest").unwrap().is_remote());
+        let https = Target::parse("https://example.test/api/ingest").unwrap();
+        assert!(matches!(https, Target::Remote(Remote::Http(_))));
         match Target::parse("redis://:secret@host:6380/2?stream=faces").unwrap() {
-            Target::Redis { server, stream } => {
+            Target::Remote(Remote::Redis { server, stream }) => {
                 assert_eq!(stream, "faces");
                 assert_eq!(server.as_str(), "redis://:secret@host:6380/2");
             }
