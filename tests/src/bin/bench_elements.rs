@@ -1,11 +1,13 @@
 //! Where the time of the whole pipeline goes, and what of it is neither decoding nor inference; and what a motion gate
 //! saves on a clip without movement. One process, one run: `bench_elements [CLIP.mp4]`.
 //!
-//! Decoding is measured by itself; inference by repeating exactly what the pipeline ran, on pictures that need no scaling.
+//! Decoding is measured by itself; inference by repeating exactly what the pipeline ran, on pictures that need no scaling: once
+//! each on an idle machine, whose cores then are at their fastest, and once all of it at a time, as the pipeline has to do it.
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -60,7 +62,8 @@ fn bench() -> Result<()> {
     for (what, time) in &whole.split {
         println!("  {what:22} {:8.1}", time.as_secs_f64() * 1000.0);
     }
-    let raw = inference(&whole, (truth.width, truth.height))?;
+    let inference = Inference::prepare(&whole, (truth.width, truth.height))?;
+    let raw = inference.one_by_one(&whole)?;
     println!(
         "inferences alone: {} detections and {} second looks {:.2} s, {} embeddings {:.2} s of one core",
         whole.detections,
@@ -75,15 +78,25 @@ fn bench() -> Result<()> {
         whole.cost.wall.as_secs_f64() / least,
         whole.cost.wall.as_secs_f64()
     );
+    let bare = inference.beside_decoding(&whole, &video, cores)?;
+    println!(
+        "          {:.2} × the same decoding and inferences at a time, without the elements ({:.2} s)",
+        whole.cost.wall.as_secs_f64() / bare.as_secs_f64(),
+        bare.as_secs_f64()
+    );
     still(&video)
 }
 
 fn decode(video: &Path) -> Result<Cost> {
-    let launch = format!("filesrc location={} ! decodebin ! fakesink sync=false", video.display());
     // Once for the page cache and the decoder's library.
-    let (first, _) = elements::play_once(&launch)?;
-    let (second, cost) = elements::play_once(&launch)?;
-    elements::stop(&[first, second]);
+    decode_once(video)?;
+    decode_once(video)
+}
+
+fn decode_once(video: &Path) -> Result<Cost> {
+    let launch = format!("filesrc location={} ! decodebin ! fakesink sync=false", video.display());
+    let (pipeline, cost) = elements::play_once(&launch)?;
+    elements::stop(&[pipeline]);
     Ok(cost)
 }
 
@@ -135,46 +148,108 @@ struct Raw {
     embedding: Duration,
 }
 
-/// The time of one core that as many inferences take as the pipeline made.
-fn inference(whole: &Whole, frame: (u32, u32)) -> Result<Raw> {
-    const ROUNDS: u32 = 100;
-    let source = ModelSource::pack(DEFAULT_PACK)?;
-    let detector = Detector::open(&source, Device::Cpu)?;
-    let input_size = detector.input_size_for(frame.0.max(frame.1), whole.min_face_size);
-    let height = input_size * frame.1 / frame.0;
-    let grey = vec![128_u8; (3 * input_size * input_size) as usize];
-    let picture = |width: u32, height: u32| {
-        ImageView::new(PixelFormat::Rgb, width, height, &[Plane { data: &grey, stride: 3 * width as usize }])
-    };
-    let mut scratch = DetectScratch::default();
-    let mut detect = |view: &ImageView| -> Result<Duration> {
-        let input_size = view.width().max(view.height());
-        let options = DetectorOptions { input_size, ..DetectorOptions::default() };
-        let mut total = Duration::ZERO;
-        for round in 0..=ROUNDS {
-            let begun = Instant::now();
-            detector.detect(view, &options, &mut scratch)?;
-            // The first one gets the memory.
-            if round > 0 {
-                total += begun.elapsed().saturating_sub(scratch.preparation());
-            }
-        }
-        Ok(total)
-    };
-    let detection = detect(&picture(input_size, height)?)?;
-    let second_look = detect(&picture(Detector::SECOND_LOOK_PX, Detector::SECOND_LOOK_PX)?)?;
+/// What the pipeline infers, ready to be done without it.
+struct Inference {
+    detector: Detector,
+    embedder: Embedder,
+    grey: Vec<u8>,
+    /// Of the detector's input.
+    width: u32,
+    height: u32,
+}
 
-    let embedder = Embedder::open(&source, Device::Cpu)?;
-    let view = picture(input_size, height)?;
-    embedder.embed(&view, &[TEMPLATE])?;
-    let cpu = elements::own_cpu()?;
-    for _ in 0..ROUNDS {
-        embedder.embed(&view, &[TEMPLATE])?;
+impl Inference {
+    fn prepare(whole: &Whole, frame: (u32, u32)) -> Result<Self> {
+        let source = ModelSource::pack(DEFAULT_PACK)?;
+        let detector = Detector::open(&source, Device::Cpu)?;
+        let width = detector.input_size_for(frame.0.max(frame.1), whole.min_face_size);
+        let grey = vec![128_u8; (3 * width * width) as usize];
+        let embedder = Embedder::open(&source, Device::Cpu)?;
+        Ok(Self { detector, embedder, grey, width, height: width * frame.1 / frame.0 })
     }
-    let embedding = elements::own_cpu()?.saturating_sub(cpu);
-    let share = |time: Duration, count: u64| time.mul_f64(count as f64 / f64::from(ROUNDS));
-    let detection = share(detection, whole.detections) + share(second_look, whole.second_looks);
-    Ok(Raw { detection, embedding: share(embedding, whole.embeddings) })
+
+    fn picture(&self, width: u32, height: u32) -> Result<ImageView<'_>> {
+        let plane = Plane { data: &self.grey, stride: 3 * width as usize };
+        Ok(ImageView::new(PixelFormat::Rgb, width, height, &[plane])?)
+    }
+
+    fn detect(&self, scratch: &mut DetectScratch) -> Result<()> {
+        self.detect_in(&self.picture(self.width, self.height)?, scratch)
+    }
+
+    fn look_again(&self, scratch: &mut DetectScratch) -> Result<()> {
+        self.detect_in(&self.picture(Detector::SECOND_LOOK_PX, Detector::SECOND_LOOK_PX)?, scratch)
+    }
+
+    fn detect_in(&self, view: &ImageView<'_>, scratch: &mut DetectScratch) -> Result<()> {
+        let options =
+            DetectorOptions { input_size: view.width().max(view.height()), ..DetectorOptions::default() };
+        self.detector.detect(view, &options, scratch)?;
+        Ok(())
+    }
+
+    fn embed(&self) -> Result<()> {
+        self.embedder.embed(&self.picture(self.width, self.height)?, &[TEMPLATE])?;
+        Ok(())
+    }
+
+    /// The time of one core that as many inferences take as the pipeline made.
+    fn one_by_one(&self, whole: &Whole) -> Result<Raw> {
+        const ROUNDS: u32 = 100;
+        let mut scratch = DetectScratch::default();
+        let mut timed = |look: fn(&Self, &mut DetectScratch) -> Result<()>| -> Result<Duration> {
+            let mut total = Duration::ZERO;
+            for round in 0..=ROUNDS {
+                let begun = Instant::now();
+                look(self, &mut scratch)?;
+                // The first one gets the memory.
+                if round > 0 {
+                    total += begun.elapsed().saturating_sub(scratch.preparation());
+                }
+            }
+            Ok(total)
+        };
+        let (detection, second_look) = (timed(Self::detect)?, timed(Self::look_again)?);
+        self.embed()?;
+        let cpu = elements::own_cpu()?;
+        for _ in 0..ROUNDS {
+            self.embed()?;
+        }
+        let embedding = elements::own_cpu()?.saturating_sub(cpu);
+        let share = |time: Duration, count: u64| time.mul_f64(count as f64 / f64::from(ROUNDS));
+        let detection = share(detection, whole.detections) + share(second_look, whole.second_looks);
+        Ok(Raw { detection, embedding: share(embedding, whole.embeddings) })
+    }
+
+    /// The wall time of as many inferences on all cores while the clip is decoded.
+    fn beside_decoding(&self, whole: &Whole, video: &Path, cores: usize) -> Result<Duration> {
+        let (embeddings, detections) = (AtomicU64::new(whole.embeddings), AtomicU64::new(whole.detections));
+        let second_looks = AtomicU64::new(whole.second_looks);
+        let take = |left: &AtomicU64| left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            let work = |index: usize| {
+                let mut scratch = DetectScratch::default();
+                // Others than the first would wait for its session.
+                while index == 0 && take(&embeddings) {
+                    self.embed()?;
+                }
+                while take(&detections) {
+                    self.detect(&mut scratch)?;
+                }
+                while take(&second_looks) {
+                    self.look_again(&mut scratch)?;
+                }
+                anyhow::Ok(())
+            };
+            let threads: Vec<_> = (0..cores).map(|index| scope.spawn(move || work(index))).collect();
+            decode_once(video)?;
+            for thread in threads {
+                thread.join().map_err(|_| anyhow::anyhow!("an inference panicked"))??;
+            }
+            anyhow::Ok(begun.elapsed())
+        })
+    }
 }
 
 /// Detection on a picture that stands still, without and with the gate.
