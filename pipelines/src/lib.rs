@@ -17,6 +17,7 @@ mod foreign;
 pub mod heartbeat;
 pub mod journal;
 pub mod launch;
+mod live;
 pub mod network;
 pub mod pipeline;
 mod reach;
