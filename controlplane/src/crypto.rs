@@ -43,6 +43,8 @@ pub enum Place<'a> {
     Errand(Uuid),
     /// URL and secret of a webhook, by the alert rule's id.
     Webhook(Uuid),
+    /// What opens the live pictures of a camera for a moment, by the camera's id.
+    Ticket(&'a str),
 }
 
 impl Place<'_> {
@@ -53,6 +55,7 @@ impl Place<'_> {
             Self::CameraUrl(id) => format!("camera {id}"),
             Self::Errand(id) => format!("errand {id}"),
             Self::Webhook(id) => format!("webhook {id}"),
+            Self::Ticket(id) => format!("ticket {id}"),
         }
     }
 }

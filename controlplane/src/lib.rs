@@ -49,5 +49,6 @@ pub mod storage;
 pub mod supervisor;
 pub mod upload;
 pub mod users;
+pub mod viewing;
 pub mod vision;
 pub mod workers;

@@ -44,7 +44,7 @@ impl Class {
             ("health", None) => None,
             ("auth", Some("login")) => Some(Self::Login),
             ("auth", Some("register")) => Some(Self::Registration),
-            ("ingest" | "gallery", None) | ("workers", Some("heartbeat")) => Some(Self::Worker),
+            ("ingest" | "gallery", None) | ("workers", Some("heartbeat" | "live")) => Some(Self::Worker),
             _ if method == Method::POST && UPLOADS.contains(&resource) => Some(Self::Upload),
             _ => Some(Self::Default),
         }
@@ -134,6 +134,8 @@ mod tests {
         assert_eq!(class(Method::POST, "/api/ingest"), Some(Class::Worker));
         assert_eq!(class(Method::GET, "/api/gallery"), Some(Class::Worker));
         assert_eq!(class(Method::POST, "/api/workers/local/heartbeat"), Some(Class::Worker));
+        assert_eq!(class(Method::POST, "/api/workers/local/cameras/door/live"), Some(Class::Worker));
+        assert_eq!(class(Method::GET, "/api/cameras/door/live"), Some(Class::Default));
         assert_eq!(class(Method::GET, "/api/workers/local"), Some(Class::Default));
         assert_eq!(class(Method::GET, "/api/nothing"), Some(Class::Default));
         assert_eq!(class(Method::GET, "/api/health"), None);

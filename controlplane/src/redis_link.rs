@@ -41,16 +41,19 @@ pub enum Topic {
     Live,
     /// Alert rules changed: what is remembered of them is void.
     AlertRules,
+    /// A picture for those who look at a camera.
+    Pictures,
 }
 
 impl Topic {
-    const ALL: [Self; 3] = [Self::Accounts, Self::Live, Self::AlertRules];
+    const ALL: [Self; 4] = [Self::Accounts, Self::Live, Self::AlertRules, Self::Pictures];
 
     fn channel(self) -> String {
         let name = match self {
             Self::Accounts => "accounts",
             Self::Live => "live",
             Self::AlertRules => "alert_rules",
+            Self::Pictures => "pictures",
         };
         format!("{CHANNEL_PREFIX}{name}")
     }
@@ -169,6 +172,13 @@ impl RedisLink {
         }
     }
 
+    /// Tells the other instances now, past what waits to be said: for what is large and soon worth nothing.
+    pub async fn publish(&self, topic: Topic, message: &str) {
+        let message = format!("{} {message}", self.instance);
+        let command = redis::cmd("PUBLISH").arg(topic.channel()).arg(message).take();
+        self.query::<i64>(&command).await;
+    }
+
     /// Looks after the server, and sends and receives messages, for ever.
     pub async fn run(&self, on_news: impl Fn(News<'_>)) {
         let look_after = async {
@@ -217,9 +227,7 @@ impl RedisLink {
     async fn send_messages(&self) {
         let mut to_send = self.to_send.lock().await;
         while let Some((topic, message)) = to_send.recv().await {
-            let message = format!("{} {message}", self.instance);
-            let command = redis::cmd("PUBLISH").arg(topic.channel()).arg(message).take();
-            self.query::<i64>(&command).await;
+            self.publish(topic, &message).await;
         }
     }
 

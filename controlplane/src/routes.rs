@@ -50,7 +50,10 @@ fn announce_changes(state: &State, api: Route) -> Route {
             let resource = path.as_str().split('/').nth(2);
             match resource.filter(|_| method != Method::GET) {
                 Some("auth" | "users") => state.sessions.changed(),
-                Some("cameras" | "workers") => state.live.look_at_cameras(),
+                // Live pictures, many a second, change nothing.
+                Some("cameras" | "workers") if !path.as_str().ends_with("/live") => {
+                    state.live.look_at_cameras();
+                }
                 _ => {}
             }
             response

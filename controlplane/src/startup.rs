@@ -38,7 +38,7 @@ use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
 use crate::{
     alerts, cameras, database, ingest, live, logs, retention, routes, secrets, server, sessions, users,
-    workers,
+    viewing, workers,
 };
 
 /// The first password of the first user while developing; it must be changed before anything else.
@@ -119,6 +119,7 @@ impl App {
             login_throttle: LoginThrottle::new(redis.clone()),
             limits: RateLimits::new(config.file.security.rate_limit, redis.clone()),
             live: Hub::new(redis.clone()),
+            views: Arc::default(),
             alerts: Alerts::open(&config, redis.clone())?,
             redis,
             metrics: Metrics::new(vision.figures(), &statements),
@@ -192,6 +193,7 @@ impl App {
                 () = reembed(&self.state, next_vision) => ending = Ending::PackIsReady,
             }
             tracing::info!("stopping");
+            self.state.views.close();
             // The worker ends while requests do: it has events to hand in until the last moment.
             stop.send_replace(true);
         };
@@ -224,6 +226,7 @@ impl App {
         let mut tasks = JoinSet::new();
         tasks.spawn(workers::keep_fresh(State::clone(&self.state)));
         tasks.spawn(live::watch_cameras(State::clone(&self.state)));
+        tasks.spawn(viewing::keep_shared(State::clone(&self.state)));
         tasks.spawn(database::keep_log_short(self.state.db.clone()));
         tasks.spawn(retention::keep(State::clone(&self.state)));
         tasks.spawn(alerts::watch_offline(State::clone(&self.state)));
@@ -269,6 +272,7 @@ fn take_news(state: &State, news: &News<'_>) {
         News::Message(Topic::Accounts, _) => state.sessions.forget(),
         News::Message(Topic::AlertRules, _) => state.alerts.forget_rules(),
         News::Message(Topic::Live, line) => state.live.relay(line),
+        News::Message(Topic::Pictures, picture) => viewing::relay(&state.views, picture),
     }
 }
 

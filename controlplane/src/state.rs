@@ -20,6 +20,7 @@ use crate::persons::reembed::Progress;
 use crate::redis_link::RedisLink;
 use crate::storage::Storage;
 use crate::supervisor::LocalWorkerStatus;
+use crate::viewing::LiveViews;
 use crate::vision::Vision;
 use crate::workers::WorkerRegistry;
 
@@ -55,6 +56,8 @@ pub struct AppState {
     pub redis: Option<Arc<RedisLink>>,
     /// News for everybody who watches.
     pub live: Hub,
+    /// Who looks at which camera.
+    pub views: Arc<LiveViews>,
     /// What alerts need besides the database.
     pub alerts: Alerts,
     /// Figures about this instance.

@@ -32,6 +32,7 @@ mod m20261125_000091_count_sessions;
 mod m20261125_000092_create_gallery_changes;
 mod m20261126_000101_index_face_templates_photo;
 mod m20261126_000111_add_cameras_settings;
+mod m20261127_000121_create_live_wishes;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000092_create_gallery_changes::Migration),
             Box::new(m20261126_000101_index_face_templates_photo::Migration),
             Box::new(m20261126_000111_add_cameras_settings::Migration),
+            Box::new(m20261127_000121_create_live_wishes::Migration),
         ]
     }
 }

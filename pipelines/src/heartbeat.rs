@@ -16,6 +16,7 @@ use vedette_events::{Errand, Heartbeat, HeartbeatReply};
 use crate::errand::Job;
 use crate::journal::Journal;
 use crate::launch::ControlPlane;
+use crate::live::{Screen, Shows};
 use crate::signal::{News, Woken};
 use crate::worker::Worker;
 
@@ -183,6 +184,7 @@ impl Pulse {
         news: &Arc<News>,
     ) -> Result<End, HeartbeatError> {
         let mut contact = Contact::default();
+        let mut shows = Shows::on(Screen::new(self.agent.clone(), &self.endpoint, &self.control_plane.token));
         while !news.is_ending() {
             let began = Instant::now();
             give_sign_of_life();
@@ -208,6 +210,7 @@ impl Pulse {
                 Ok(reply) => {
                     contact.answered(&self.control_plane.url);
                     worker.reconcile(reply.cameras);
+                    shows.reconcile(reply.live, worker);
                     for errand in reply.errands {
                         self.run_errand(errand, worker);
                     }

@@ -21,6 +21,7 @@ pub mod journal;
 pub mod launch;
 mod leftovers;
 mod limits;
+mod live;
 pub mod memory;
 pub mod network;
 pub mod pipeline;

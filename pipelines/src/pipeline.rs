@@ -65,12 +65,24 @@ pub struct Meter {
     embed: gst::Element,
     sink: gst::Element,
     entry: gst::Pad,
+    exit: gst::Pad,
 }
 
 impl Meter {
     /// Where frames enter the analysis.
     pub(crate) fn entry(&self) -> &gst::Pad {
         &self.entry
+    }
+
+    /// Where frames come out of the analysis, with all that was found in them.
+    pub(crate) fn exit(&self) -> &gst::Pad {
+        &self.exit
+    }
+
+    /// Time the last frame took from the decoder to there.
+    pub(crate) fn latency(&self) -> Duration {
+        let latency_ms = self.figures.stats(Instant::now()).latency_ms;
+        Duration::try_from_secs_f32(latency_ms / 1000.0).unwrap_or_default()
     }
 
     /// Where nobody may look, as `facedetect` has it.
@@ -145,7 +157,7 @@ impl Pipeline {
             let missing = LaunchError::NoElement { template: template.name(), element: name };
             element(name)?.static_pad("sink").ok_or(missing)
         };
-        let entry = pad("queue")?;
+        let (entry, exit) = (pad("queue")?, pad("sink")?);
         let meter = Meter {
             figures: Arc::default(),
             detect: element("detect")?,
@@ -153,6 +165,7 @@ impl Pipeline {
             embed: element("embed")?,
             sink: element("sink")?,
             entry: entry.clone(),
+            exit: exit.clone(),
         };
         let bus =
             pipeline.bus().ok_or(LaunchError::NoElement { template: template.name(), element: "bus" })?;
@@ -169,7 +182,7 @@ impl Pipeline {
             pipeline: pipeline.clone(),
         };
         built.probe_entry();
-        built.probe_end(&pad("sink")?);
+        built.probe_end(&exit);
         Ok(built)
     }
 

@@ -4,16 +4,17 @@ use warp::Reply;
 use warp::http::StatusCode;
 use warp::reply::{json, with_status};
 
-use super::model::{CameraView, CreateRequest, ProbeRequest, UpdateRequest};
+use super::model::{CameraView, CreateRequest, LiveQuery, LiveTicket, ProbeRequest, UpdateRequest};
 use super::picture::{self as camera_picture, ProbeView};
 use super::service;
 use super::{SourceUrl, files};
 use crate::audit::Actor;
 use crate::auth::CurrentUser;
 use crate::error::{ApiError, ErrorBody};
-use crate::filters::{Page, PageQuery, PageRequest};
+use crate::filters::{Credentials, Page, PageQuery, PageRequest};
 use crate::picture::{self, Jpeg};
 use crate::state::State;
+use crate::viewing;
 
 /// List cameras
 #[utoipa::path(
@@ -167,4 +168,55 @@ pub(super) async fn probe(
 )]
 pub(super) async fn snapshot(id: String, state: State, _user: CurrentUser) -> Result<impl Reply, ApiError> {
     Ok(picture::reply(camera_picture::snapshot(&state, &id).await?))
+}
+
+/// Look at a camera
+///
+/// JPEGs that follow each other as `multipart/x-mixed-replace`, which browsers show in any `<img>`: boxes and names drawn, masks
+/// black, at most ten a second, and each with the time of its frame (`X-Timestamp`). Whose connection is slow gets fewer,
+/// then smaller ones, never older ones. While the camera gives none, a picture says so. Nothing is made while nobody looks.
+#[utoipa::path(
+    get,
+    path = "/api/cameras/{id}/live",
+    params(("id" = String, Path, description = "The camera's short name.", example = "door"), LiveQuery),
+    responses((
+        status = 200,
+        description = "One JPEG after the other, for as long as the camera runs.",
+        body = Jpeg,
+        content_type = "multipart/x-mixed-replace",
+    )),
+    security(("token" = ["viewer"]))
+)]
+pub(super) async fn live(
+    id: String,
+    state: State,
+    mut shown: Credentials,
+    query: LiveQuery,
+) -> Result<impl Reply, ApiError> {
+    if let Some(ticket) = &query.ticket {
+        shown = viewing::redeem(&state.keys, &id, ticket, shown)?;
+    }
+    viewing::watch(state, shown, &id, query.most_px()?).await
+}
+
+/// Get a ticket to look at a camera
+///
+/// For web pages, whose `<img src="…/live?ticket=…">` cannot sign in. It opens nothing but this camera's live pictures, for a
+/// minute; who looks by then goes on for as long as the token or key holds that the ticket was asked for with.
+#[utoipa::path(
+    post,
+    path = "/api/cameras/{id}/live/ticket",
+    params(("id" = String, Path, description = "The camera's short name.", example = "door")),
+    responses((status = 200, description = "The ticket.", body = LiveTicket)),
+    security(("token" = ["viewer"]))
+)]
+pub(super) async fn live_ticket(
+    id: String,
+    state: State,
+    _user: CurrentUser,
+    shown: Credentials,
+) -> Result<impl Reply, ApiError> {
+    service::find(&state.db, &id).await?;
+    let ticket = viewing::issue(&state.keys, &id, &shown)?;
+    Ok(json(&LiveTicket { ticket, expires_in: viewing::LIFETIME_S }))
 }

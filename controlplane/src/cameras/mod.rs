@@ -12,6 +12,7 @@ use utoipa::OpenApi;
 use warp::Filter as _;
 
 pub use model::{CameraId, CameraView, Resolution};
+pub use picture::is_on;
 pub use service::{all, apply_configured, assignment, assignments, mark_ended, statuses};
 pub(crate) use settings::inactive_reason;
 pub use source_url::SourceUrl;
@@ -32,6 +33,8 @@ use crate::state::State;
     handler::stop,
     handler::probe,
     handler::snapshot,
+    handler::live,
+    handler::live_ticket,
 ))]
 pub struct Docs;
 
@@ -100,7 +103,7 @@ pub fn routes(state: &State) -> Route {
     filters::any_of([list, create, get, update, delete, start, stop, picture_routes(state)])
 }
 
-/// `/cameras/probe`, `/cameras/{id}/snapshot`.
+/// `/cameras/probe`, `/cameras/{id}/snapshot`, `/cameras/{id}/live…`.
 fn picture_routes(state: &State) -> Route {
     let probe = warp::path!("cameras" / "probe")
         .and(warp::post())
@@ -117,5 +120,21 @@ fn picture_routes(state: &State) -> Route {
         .then(handler::snapshot)
         .map(respond)
         .boxed();
-    filters::any_of([probe, snapshot])
+    let live = warp::path!("cameras" / String / "live")
+        .and(warp::get())
+        .and(filters::with_state(state))
+        .and(filters::credentials())
+        .and(filters::query())
+        .then(handler::live)
+        .map(respond)
+        .boxed();
+    let live_ticket = warp::path!("cameras" / String / "live" / "ticket")
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::authenticated(state, Role::Viewer))
+        .and(filters::credentials())
+        .then(handler::live_ticket)
+        .map(respond)
+        .boxed();
+    filters::any_of([probe, snapshot, live, live_ticket])
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use utoipa::ToSchema;
 use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::schema::{Object, SchemaType, Type};
+use utoipa::{IntoParams, ToSchema};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use vedette_events::CameraState;
@@ -403,4 +403,36 @@ impl CameraView {
             settings,
         }
     }
+}
+/// How somebody wants to look at a camera.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LiveQuery {
+    /// Longest side of the pictures in pixels, at most; 320, 640 and 1280 are sent.
+    #[param(minimum = 320, maximum = 4096)]
+    max_side: Option<u32>,
+    /// From `POST /api/cameras/{id}/live/ticket`, where no header can be sent.
+    pub(super) ticket: Option<String>,
+}
+
+impl LiveQuery {
+    /// The longest side wanted, in pixels.
+    pub(super) fn most_px(&self) -> Result<Option<u32>, ApiError> {
+        match self.max_side {
+            Some(side) if !(320..=4096).contains(&side) => {
+                Err(ApiError::validation("max_side", "must be from 320 to 4096"))
+            }
+            side => Ok(side),
+        }
+    }
+}
+
+/// What opens the live pictures of a camera for a moment.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({ "ticket": "AQvK…", "expires_in": 60 })))]
+pub(super) struct LiveTicket {
+    /// For the query of `GET /api/cameras/{id}/live`.
+    pub(super) ticket: String,
+    /// Seconds until it opens nothing any more.
+    pub(super) expires_in: u32,
 }

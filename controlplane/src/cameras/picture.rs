@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use vedette_events::{CameraPicture, Outcome, Task};
+use vedette_events::{CameraPicture, CameraState, Outcome, Task};
 
 use super::SourceUrl;
 use super::service;
@@ -75,6 +75,15 @@ pub(super) async fn probe(state: &AppState, url: SourceUrl) -> Result<ProbeView,
         Some(Outcome::Failed(reason)) => ProbeView::failed(reason),
         None => ProbeView::failed("the worker does not answer in time; try again"),
     })
+}
+
+/// Whether a camera is to send pictures: it was started, and neither ended nor was given up.
+///
+/// # Errors
+/// When there is none, or the database does not answer.
+pub async fn is_on(state: &AppState, id: &str) -> Result<bool, ApiError> {
+    let camera = service::find(&state.db, id).await?;
+    Ok(!matches!(state.workers.status(&camera).state, CameraState::Stopped | CameraState::Error))
 }
 
 /// What a running camera sees now, as JPEG.

@@ -18,6 +18,7 @@ pub mod erasures;
 pub mod errands;
 pub mod face_templates;
 pub mod gallery_changes;
+pub mod live_wishes;
 pub mod persons;
 pub mod revoked_tokens;
 pub mod session_hours;

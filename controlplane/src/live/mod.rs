@@ -4,8 +4,10 @@
 //! or `{"type":"camera","data":…}` (a camera, as `GET /api/cameras` does) or `{"type":"alert","data":…}` (an alert, as
 //! `GET /api/alerts` does); other types may come. Clients have nothing
 //! to say after the handshake. Those that are behind are dropped, not waited for: they reconnect and read the
-//! lists. `hub` passes news on, `cameras` finds those about cameras, `socket` is one client.
+//! lists. `hub` passes news on, `cameras` finds those about cameras, `socket` is one client,
+//! `admission` says for how long.
 
+mod admission;
 mod cameras;
 mod handler;
 mod hub;
@@ -14,6 +16,7 @@ mod socket;
 use utoipa::OpenApi;
 use warp::Filter as _;
 
+pub use admission::until_void;
 pub use cameras::watch_cameras;
 pub use hub::Hub;
 

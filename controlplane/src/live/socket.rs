@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::Utc;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use warp::ws::{Message, WebSocket};
 
-use crate::auth::{CurrentUser, Role};
-use crate::error::ErrorKind;
-use crate::filters::{self, Credentials};
+use super::admission::until_void;
+use crate::auth::CurrentUser;
+use crate::filters::Credentials;
 use crate::state::State;
 
 /// A client that does not take a message within this time is gone or too slow.
@@ -22,8 +21,6 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// A client that was not heard of for so long is gone.
 const SILENT_FOR: Duration = Duration::from_secs(60);
-/// How often the token is looked at without any sign of a change.
-const TOKEN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Close codes, from RFC 6455 and its registry.
 const POLICY_VIOLATION: u16 = 1008;
@@ -62,12 +59,8 @@ async fn watch(
     shown: &Credentials,
     user: &CurrentUser,
 ) -> Result<Infallible, End> {
-    let mut accounts = state.sessions.subscribe();
-    let lifetime = (user.token_expires_at - Utc::now()).to_std().unwrap_or_default();
-    let mut token_ends = std::pin::pin!(sleep(lifetime));
-    let mut token_check = interval(TOKEN_INTERVAL);
+    let mut void = std::pin::pin!(until_void(state, shown, user));
     let mut ping = interval(PING_INTERVAL);
-    token_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard_at = Instant::now();
     loop {
@@ -81,9 +74,7 @@ async fn watch(
                 Some(Ok(message)) if !message.is_close() => heard_at = Instant::now(),
                 _ => return Err(End::Gone),
             },
-            () = &mut token_ends => return Err(End::Away(POLICY_VIOLATION, "the token has expired")),
-            _ = accounts.changed() => check(state, shown).await?,
-            _ = token_check.tick() => check(state, shown).await?,
+            reason = &mut void => return Err(End::Away(POLICY_VIOLATION, reason)),
             _ = ping.tick() => {
                 if heard_at.elapsed() > SILENT_FOR {
                     return Err(End::Gone);
@@ -98,15 +89,5 @@ async fn send(socket: &mut WebSocket, message: Message) -> Result<(), End> {
     match timeout(SEND_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(End::Gone),
-    }
-}
-
-/// Whether the token or key still holds. A database that is away for a moment is no reason to send anybody away.
-async fn check(state: &State, shown: &Credentials) -> Result<(), End> {
-    match filters::admit(shown, state, Role::Viewer).await {
-        Err(error) if matches!(error.kind(), ErrorKind::Authentication | ErrorKind::Authorization) => {
-            Err(End::Away(POLICY_VIOLATION, "the token or key is void"))
-        }
-        _ => Ok(()),
     }
 }

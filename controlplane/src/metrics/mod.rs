@@ -83,6 +83,7 @@ async fn metrics(state: State, address: IpAddr, headers: HeaderMap) -> Result<Re
         cameras,
         spooled_events: state.workers.spooled_events(),
         live_clients: state.live.clients(),
+        live_viewers: state.views.viewers(),
     })?;
     let mut response = Response::new(text.into());
     response.headers_mut().insert(CONTENT_TYPE, Metrics::content_type());

@@ -101,6 +101,8 @@ pub(super) struct Readings {
     /// Events that wait on the disks of workers.
     pub(super) spooled_events: Vec<(String, u64)>,
     pub(super) live_clients: usize,
+    /// Who looks at cameras.
+    pub(super) live_viewers: usize,
 }
 
 /// Figures about this instance since it started.
@@ -126,6 +128,9 @@ pub struct Metrics {
     workers: Gauge,
     cameras: Family<StatusLabels, Gauge>,
     live_clients: Gauge<u64, AtomicU64>,
+    live_viewers: Gauge<u64, AtomicU64>,
+    /// Live pictures workers made for somebody.
+    pub live_pictures: Counter,
     /// Alerts.
     pub(crate) alerts: AlertFigures,
 }
@@ -153,6 +158,8 @@ impl Metrics {
             workers: Gauge::default(),
             cameras: Family::default(),
             live_clients: Gauge::default(),
+            live_viewers: Gauge::default(),
+            live_pictures: Counter::default(),
             alerts: AlertFigures::default(),
         };
         metrics.register();
@@ -189,6 +196,9 @@ impl Metrics {
         registry.register("workers", "Workers that report to this instance", self.workers.clone());
         registry.register("cameras", "Cameras by status, as this instance sees them", self.cameras.clone());
         registry.register("live_clients", "Clients that watch live", self.live_clients.clone());
+        registry.register("live_viewers", "Viewers of cameras' live pictures", self.live_viewers.clone());
+        let help = "Live pictures handed in by workers, which make none that nobody looks at";
+        registry.register("live_pictures", help, self.live_pictures.clone());
         self.alerts.register(registry);
     }
 
@@ -243,6 +253,7 @@ impl Metrics {
         self.max_connections.set(max.into());
         self.workers.set(readings.workers.try_into().unwrap_or(i64::MAX));
         self.live_clients.set(readings.live_clients as u64);
+        self.live_viewers.set(readings.live_viewers as u64);
         for state in CAMERA_STATES {
             let number = readings.cameras.iter().filter(|(_, camera)| camera.state == state).count();
             let status = state.as_str();

@@ -139,7 +139,9 @@ async fn in_time<T>(answer: impl Future<Output = T>, progress: &Progress, patien
 fn log(method: &Method, path: &str, response: &Response, elapsed: Duration) {
     let status = response.status().as_u16();
     let ms = (elapsed.as_secs_f64() * 1e5).round() / 100.0;
-    let is_chatter = path.ends_with("/heartbeat") || path == "/api/health" || !error::is_api(path);
+    let is_of_worker =
+        path.starts_with("/api/workers/") && (path.ends_with("/heartbeat") || path.ends_with("/live"));
+    let is_chatter = is_of_worker || path == "/api/health" || !error::is_api(path);
     if is_chatter && status < 400 {
         tracing::debug!(%method, path, status, ms, "request");
     } else {

@@ -25,6 +25,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use nix::sys::socket::{setsockopt, sockopt};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -55,6 +56,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes nothing of an answer for so long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the kernel takes of an answer before it can send it: what lies there is late by the time it arrives, which matters
+/// to live pictures.
+const MAX_UNSENT_BYTES: u32 = 32 * 1024;
 /// Largest head of a request.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Time requests under way get to end when the server stops.
@@ -122,6 +126,9 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, door: Ar
     let send_timeout_ms = u32::try_from(SEND_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     if let Err(error) = setsockopt(&stream, sockopt::TcpUserTimeout, &send_timeout_ms) {
         tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
+    }
+    if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES) {
+        tracing::debug!(%error, "TCP_NOTSENT_LOWAT cannot be set");
     }
     let Some(tls) = tls else { return serve_connection(stream, peer, false, door, watcher).await };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {

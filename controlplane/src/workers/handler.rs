@@ -1,14 +1,14 @@
 //! HTTP side of workers.
 
 use uuid::Uuid;
-use vedette_events::{CameraAssignment, Heartbeat, HeartbeatReply, Outcome};
+use vedette_events::{CameraAssignment, Heartbeat, HeartbeatReply, LivePicture, LiveWish, Outcome};
 use warp::Reply;
 use warp::http::StatusCode;
 
 use super::{errands, service};
-use crate::cameras;
 use crate::error::ApiError;
 use crate::state::State;
+use crate::{cameras, viewing};
 
 /// Report, and learn what to run
 ///
@@ -67,4 +67,28 @@ pub(super) async fn finish_errand(
         tracing::debug!(worker_id, %id, "nobody waits for this errand any more");
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Hand in a live picture
+///
+/// For cameras the answer to a heartbeat names under `live`, about ten times a second and in each of the sizes it asks for.
+/// The answer says what is asked for now.
+#[utoipa::path(
+    post,
+    path = "/api/workers/{id}/cameras/{camera_id}/live",
+    params(
+        ("id" = String, Path, description = "The worker's name.", example = "host-2"),
+        ("camera_id" = String, Path, description = "The camera's short name.", example = "door"),
+    ),
+    request_body = LivePicture,
+    responses((status = 200, description = "In which sizes somebody looks at the camera now.", body = LiveWish)),
+    security(("worker" = []))
+)]
+pub(super) async fn show_picture(
+    _worker_id: String,
+    camera_id: String,
+    state: State,
+    picture: LivePicture,
+) -> Result<impl Reply, ApiError> {
+    Ok(warp::reply::json(&viewing::take(&state, camera_id, picture).await?))
 }

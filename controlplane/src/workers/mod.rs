@@ -21,7 +21,7 @@ const MAX_OUTCOME_BYTES: usize = 2 * 1024 * 1024;
 
 /// What the API's description says of them.
 #[derive(OpenApi)]
-#[openapi(paths(handler::heartbeat, handler::finish_errand, handler::camera))]
+#[openapi(paths(handler::heartbeat, handler::finish_errand, handler::camera, handler::show_picture))]
 pub struct Docs;
 
 /// `/workers/…`.
@@ -53,5 +53,13 @@ pub fn routes(state: &State) -> Route {
         .then(handler::camera)
         .map(respond)
         .boxed();
-    filters::any_of([heartbeat, errand, camera])
+    let live = warp::path!("workers" / String / "cameras" / String / "live")
+        .and(warp::post())
+        .and(filters::with_state(state))
+        .and(filters::worker(state))
+        .and(filters::json_body_up_to(MAX_OUTCOME_BYTES))
+        .then(handler::show_picture)
+        .map(respond)
+        .boxed();
+    filters::any_of([heartbeat, errand, camera, live])
 }

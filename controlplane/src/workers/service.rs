@@ -48,7 +48,8 @@ pub(super) async fn heartbeat(
     wanted.retain(|camera| held.contains(&camera.camera_id));
     let held = wanted.iter().map(|camera| camera.camera_id.clone());
     registry.report(worker_id, heartbeat.cameras, heartbeat.spooled_events, held, Instant::now());
-    Ok(HeartbeatReply { cameras: wanted, errands: errands::take(state, worker_id).await? })
+    let live = state.views.wishes(wanted.iter().map(|camera| camera.camera_id.as_str()));
+    Ok(HeartbeatReply { errands: errands::take(state, worker_id).await?, live, cameras: wanted })
 }
 
 async fn write_down(db: &DatabaseConnection, id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {

@@ -52,5 +52,6 @@ mod tls;
 mod traces;
 mod users;
 mod verify;
+mod viewing;
 mod webhook_receiver;
 mod workers;

@@ -47,6 +47,11 @@ impl RgbImage {
         &self.data
     }
 
+    /// The bytes, to paint on.
+    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+
     /// Red, green and blue of a pixel; nothing outside the picture.
     pub fn pixel(&self, x: u32, y: u32) -> Option<[u8; 3]> {
         if x >= self.width || y >= self.height {

@@ -176,7 +176,7 @@ fn answer(path: &str, knows_gallery: bool, body: &[u8], shared: &Shared) -> (&'s
     let mut state = shared.lock();
     let answer = if path.starts_with("/api/workers/") && path.ends_with("/heartbeat") {
         state.heartbeats.push(serde_json::from_slice(body).unwrap());
-        let reply = HeartbeatReply { cameras: state.cameras.clone(), errands: Vec::new() };
+        let reply = HeartbeatReply { cameras: state.cameras.clone(), errands: Vec::new(), live: Vec::new() };
         ("200 OK", serde_json::to_string(&reply).unwrap())
     } else if let Some(id) = path.strip_prefix("/api/workers/cameras/") {
         match state.cameras.iter().find(|camera| camera.camera_id == id) {

@@ -12,6 +12,7 @@ pub mod capture;
 mod errand;
 mod event;
 mod gallery;
+mod live;
 mod log;
 pub mod release;
 mod worker;
@@ -19,6 +20,7 @@ mod worker;
 pub use errand::{CameraPicture, Errand, Outcome, Task};
 pub use event::{BoundingBox, EventKind, FaceEvent, FrameSize, Gender, PersonMatch};
 pub use gallery::{GalleryError, GalleryPerson, GallerySnapshot, decode_vector, encode_vector};
+pub use live::{LivePicture, LiveWish};
 pub use log::{LogLine, Severity};
 pub use worker::{
     CameraAssignment, CameraReport, CameraState, CameraStats, Corners, EventStats, Heartbeat, HeartbeatReply,

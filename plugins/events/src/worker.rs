@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Errand, LogLine};
+use crate::{Errand, LiveWish, LogLine};
 
 /// State of one camera's pipeline, as users see it too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -244,4 +244,7 @@ pub struct HeartbeatReply {
     /// What to do besides, once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errands: Vec<Errand>,
+    /// Cameras somebody looks at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub live: Vec<LiveWish>,
 }

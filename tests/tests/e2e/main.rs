@@ -8,6 +8,7 @@ mod demo;
 mod elements;
 mod failures;
 mod gallery;
+mod live_view;
 mod memory;
 mod readme;
 mod recognition;

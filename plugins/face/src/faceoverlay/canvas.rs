@@ -69,7 +69,7 @@ fn channels_of(format: VideoFormat) -> &'static [Channel] {
 }
 
 /// A frame to paint on.
-pub(super) struct Canvas<'a> {
+pub(crate) struct Canvas<'a> {
     planes: [&'a mut [u8]; 4],
     strides: [usize; 4],
     channels: &'static [Channel],
@@ -101,6 +101,12 @@ impl<'a> Canvas<'a> {
         let coefficients = is_yuv.then(|| Coefficients::new(&colorimetry, format, height));
         let channels = channels_of(format);
         Self { planes: frame.planes_data_mut(), strides, channels, width, height, coefficients }
+    }
+
+    /// Paints on a picture in RGB, without gaps between its rows.
+    pub(crate) fn of_rgb(picture: &'a mut [u8], width: usize, height: usize) -> Self {
+        let (planes, strides) = ([picture, &mut [], &mut [], &mut []], [3 * width, 0, 0, 0]);
+        Self { planes, strides, channels: RGB, width, height, coefficients: None }
     }
 
     /// The part of a rectangle that lies inside the frame, if any.

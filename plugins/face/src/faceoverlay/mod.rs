@@ -9,7 +9,8 @@
 //! faces. Behind another element of this plugin in the same launch line it means this one; alone,
 //! `vedettefaceoverlay` always does.
 
-mod canvas;
+pub(crate) mod canvas;
+pub(crate) mod drawing;
 mod imp;
 mod text;
 
