@@ -9,6 +9,7 @@
 //! `vedettefacedetect` always means this one.
 
 mod adaptation;
+mod frames;
 mod gate;
 mod imp;
 mod line;
