@@ -107,7 +107,7 @@ mod tests {
         let mut pace = Pace::new(1280, now);
         watch(&mut pace, &mut now, 60, 1);
         assert_eq!(pace.side(), 1280);
-        watch(&mut pace, &mut now, 4, 4);
+        watch(&mut pace, &mut now, 3, 4);
         assert_eq!(pace.side(), 640);
         watch(&mut pace, &mut now, 60, 4);
         assert_eq!(pace.side(), 320, "there is nothing smaller");
