@@ -22,8 +22,8 @@ fn a_new_camera_is_stopped_and_keeps_its_credentials_to_itself() {
     let expected = json!({
         "id": "cam_01", "name": "Entrance", "url": "rtsp://***@10.0.0.7/stream1", "enabled": true,
         "resolution": "1280x720", "fps": 25, "loop": false, "status": "stopped",
-        "stats": {"fps": 0.0, "latency_ms": 0.0, "dropped": 0, "faces": 0}, "last_error": null, "worker": null,
-        "inactive_reason": null, "settings": {
+        "stats": {"fps": 0.0, "latency_ms": 0.0, "dropped": 0, "faces": 0, "inference_interval": 0},
+        "last_error": null, "worker": null, "inactive_reason": null, "settings": {
             "active_hours": null, "masks": [], "regions": [], "min_face_size": null, "frame_skip": null,
             "detection_threshold": null, "recognition_threshold": null, "motion_gate": null
         }

@@ -54,7 +54,8 @@ fn a_started_camera_is_assigned_with_credentials_and_its_report_is_shown() {
     beat(&worker, "local", &[report(&assigned[0]["run"], "running")]);
     let camera = admin.get("/api/cameras/cam").expect(200);
     assert_eq!((&camera["status"], &camera["worker"]), (&json!("running"), &json!("local")));
-    assert_eq!(camera["stats"], json!({ "fps": 24.5, "latency_ms": 12.0, "dropped": 3, "faces": 2 }));
+    let stats = json!({ "fps": 24.5, "latency_ms": 12.0, "dropped": 3, "faces": 2, "inference_interval": 0 });
+    assert_eq!(camera["stats"], stats);
     assert_eq!(camera["resolution"], "1280x720");
 
     admin.post("/api/cameras/cam/stop", &json!({})).expect(200);
