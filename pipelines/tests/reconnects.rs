@@ -109,7 +109,9 @@ fn a_thousand_reconnects_leave_nothing_behind() {
     let (before, after) = (at_first.unwrap(), Holdings::of(worker.0.id()));
     eprintln!("reconnects: {} of {cameras} cameras: {before:?} before, {after:?} after", rounds * cameras);
     assert!(after.memory_kib <= before.memory_kib + 10 * 1024, "{before:?}, {after:?}");
-    assert!(after.threads <= before.threads && after.files <= before.files, "{before:?}, {after:?}");
+    // A request may be under way at one moment and not at the other; what is left behind is left by each of ten rounds.
+    let (threads, files) = (before.threads + 3, before.files + 3);
+    assert!(after.threads <= threads && after.files <= files, "{before:?}, {after:?}");
 }
 
 #[test]
